@@ -1,0 +1,301 @@
+//! Everything the metadata log says up to one offset. An image is a value: whoever holds one sees it whole and
+//! unchanging, on any shard. Maps and topics are behind `Arc` and copied only when written, so `clone` costs a few
+//! counters and applying a batch copies each touched map once, however many topics there are.
+//!
+//! ```text
+//!   published image --clone--> working copy --apply, apply, apply--> publish
+//! ```
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId};
+
+use super::record::{
+    BrokerRecord, ConfigRecord, ConfigResource, Endpoint, MetadataRecord, PartitionRecord, TopicRecord,
+};
+
+/// The configs that one resource has of its own, by key.
+pub type ConfigMap = BTreeMap<String, String>;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Image {
+    cluster_id: Arc<str>,
+    /// Offset of the last record applied; `Offset::NONE` before the first.
+    offset: Offset,
+    topic_ids: Arc<BTreeMap<Arc<str>, TopicId>>,
+    /// One reference a topic, so that a batch of its partitions changes it in place.
+    topics: Arc<BTreeMap<TopicId, Arc<Topic>>>,
+    configs: Arc<BTreeMap<ConfigResource, ConfigMap>>,
+    brokers: Arc<BTreeMap<BrokerId, Broker>>,
+    features: Arc<BTreeMap<String, i16>>,
+    next_producer_id: ProducerId,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Topic {
+    pub id: TopicId,
+    pub name: Arc<str>,
+    /// By partition index: partitions are numbered from 0 without holes.
+    pub partitions: Vec<Partition>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Partition {
+    pub leader: Option<BrokerId>,
+    pub leader_epoch: LeaderEpoch,
+    pub replicas: Vec<BrokerId>,
+    pub isr: Vec<BrokerId>,
+    pub partition_epoch: i32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broker {
+    pub id: BrokerId,
+    pub epoch: i64,
+    pub incarnation: [u8; 16],
+    pub rack: Option<String>,
+    pub endpoints: Vec<Endpoint>,
+    pub fenced: bool,
+}
+
+/// A record that does not fit the image: the log is not the one this image was built from. Nothing was changed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BadApply {
+    #[error("the record at offset {got} follows the one at {last}")]
+    OffsetNotNext { last: Offset, got: Offset },
+    #[error("topic {0} exists already")]
+    TopicExists(String),
+    #[error("there is no topic with the id {0}")]
+    UnknownTopic(TopicId),
+    #[error("topic {topic} has {count} partitions, so partition {index} cannot come next")]
+    PartitionNotNext { topic: String, count: usize, index: PartitionIndex },
+    #[error("producer ids would move back from {from} to {to}")]
+    ProducerIdsMoveBack { from: ProducerId, to: ProducerId },
+}
+
+impl Image {
+    pub fn new(cluster_id: &str) -> Self {
+        Self {
+            cluster_id: cluster_id.into(),
+            offset: Offset::NONE,
+            topic_ids: Arc::default(),
+            topics: Arc::default(),
+            configs: Arc::default(),
+            brokers: Arc::default(),
+            features: Arc::default(),
+            next_producer_id: ProducerId(0),
+        }
+    }
+
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+    pub fn offset(&self) -> Offset {
+        self.offset
+    }
+    pub fn next_producer_id(&self) -> ProducerId {
+        self.next_producer_id
+    }
+    pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(self.topic_ids.get(name)?)
+    }
+    pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
+        self.topics.get(&id)
+    }
+    /// In order of name.
+    pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<Topic>> {
+        self.topic_ids.values().map(|id| &self.topics[id])
+    }
+    pub fn partition(&self, id: TopicId, index: PartitionIndex) -> Option<&Partition> {
+        self.topic_by_id(id)?.partition(index)
+    }
+    pub fn broker(&self, id: BrokerId) -> Option<&Broker> {
+        self.brokers.get(&id)
+    }
+    /// In order of id.
+    pub fn brokers(&self) -> impl ExactSizeIterator<Item = &Broker> {
+        self.brokers.values()
+    }
+    pub fn feature_level(&self, name: &str) -> Option<i16> {
+        self.features.get(name).copied()
+    }
+    pub fn features(&self) -> impl ExactSizeIterator<Item = (&str, i16)> {
+        self.features.iter().map(|(name, level)| (name.as_str(), *level))
+    }
+    /// What the resource has of its own; None when it has nothing.
+    pub fn configs(&self, resource: &ConfigResource) -> Option<&ConfigMap> {
+        self.configs.get(resource)
+    }
+    pub fn config_resources(&self) -> impl ExactSizeIterator<Item = &ConfigResource> {
+        self.configs.keys()
+    }
+
+    /// Applies the record at `offset`. On an error the image is as it was.
+    pub fn apply(&mut self, offset: Offset, record: &MetadataRecord) -> Result<(), BadApply> {
+        if offset <= self.offset {
+            return Err(BadApply::OffsetNotNext { last: self.offset, got: offset });
+        }
+        match record {
+            MetadataRecord::NoOp(_) => {}
+            MetadataRecord::Topic(topic) => self.add_topic(topic)?,
+            MetadataRecord::Partition(partition) => self.put_partition(partition)?,
+            MetadataRecord::RemoveTopic(removed) => self.remove_topic(removed.id)?,
+            MetadataRecord::Config(config) => self.put_config(config),
+            MetadataRecord::ProducerIds(ids) => self.move_producer_ids(ids.next)?,
+            MetadataRecord::Broker(broker) => self.put_broker(broker),
+            MetadataRecord::FeatureLevel(feature) => {
+                Arc::make_mut(&mut self.features).insert(feature.name.clone(), feature.level);
+            }
+        }
+        self.offset = offset;
+        Ok(())
+    }
+
+    fn add_topic(&mut self, record: &TopicRecord) -> Result<(), BadApply> {
+        if self.topic_ids.contains_key(record.name.as_str()) || self.topics.contains_key(&record.id) {
+            return Err(BadApply::TopicExists(record.name.clone()));
+        }
+        let name: Arc<str> = record.name.as_str().into();
+        let topic = Topic { id: record.id, name: Arc::clone(&name), partitions: vec![] };
+        Arc::make_mut(&mut self.topic_ids).insert(name, record.id);
+        Arc::make_mut(&mut self.topics).insert(record.id, Arc::new(topic));
+        Ok(())
+    }
+
+    fn put_partition(&mut self, record: &PartitionRecord) -> Result<(), BadApply> {
+        let topic = self.topics.get(&record.topic).ok_or(BadApply::UnknownTopic(record.topic))?;
+        let count = topic.partitions.len();
+        let index = usize::try_from(record.index.0).ok().filter(|&index| index <= count);
+        let Some(index) = index else {
+            return Err(BadApply::PartitionNotNext {
+                topic: topic.name.to_string(),
+                count,
+                index: record.index,
+            });
+        };
+        let topic = Arc::make_mut(&mut self.topics).get_mut(&record.topic).expect("found above");
+        let partitions = &mut Arc::make_mut(topic).partitions;
+        if index == count {
+            partitions.push(Partition::from(record));
+        } else {
+            partitions[index] = Partition::from(record);
+        }
+        Ok(())
+    }
+
+    fn remove_topic(&mut self, id: TopicId) -> Result<(), BadApply> {
+        if !self.topics.contains_key(&id) {
+            return Err(BadApply::UnknownTopic(id));
+        }
+        let topic = Arc::make_mut(&mut self.topics).remove(&id).expect("found above");
+        Arc::make_mut(&mut self.topic_ids).remove(&topic.name);
+        let resource = ConfigResource::Topic(topic.name.to_string());
+        if self.configs.contains_key(&resource) {
+            Arc::make_mut(&mut self.configs).remove(&resource);
+        }
+        Ok(())
+    }
+
+    fn put_config(&mut self, record: &ConfigRecord) {
+        let configs = Arc::make_mut(&mut self.configs);
+        match &record.value {
+            Some(value) => {
+                configs.entry(record.resource.clone()).or_default().insert(record.key.clone(), value.clone());
+            }
+            None => {
+                if let Some(map) = configs.get_mut(&record.resource) {
+                    map.remove(&record.key);
+                    if map.is_empty() {
+                        configs.remove(&record.resource);
+                    }
+                }
+            }
+        }
+    }
+
+    fn move_producer_ids(&mut self, next: ProducerId) -> Result<(), BadApply> {
+        if next < self.next_producer_id {
+            return Err(BadApply::ProducerIdsMoveBack { from: self.next_producer_id, to: next });
+        }
+        self.next_producer_id = next;
+        Ok(())
+    }
+
+    fn put_broker(&mut self, record: &BrokerRecord) {
+        Arc::make_mut(&mut self.brokers).insert(record.id, Broker::from(record));
+    }
+}
+
+impl Topic {
+    pub fn partition(&self, index: PartitionIndex) -> Option<&Partition> {
+        self.partitions.get(usize::try_from(index.0).ok()?)
+    }
+}
+
+impl From<&PartitionRecord> for Partition {
+    fn from(record: &PartitionRecord) -> Self {
+        Self {
+            leader: record.leader,
+            leader_epoch: record.leader_epoch,
+            replicas: record.replicas.clone(),
+            isr: record.isr.clone(),
+            partition_epoch: record.partition_epoch,
+        }
+    }
+}
+
+impl From<&BrokerRecord> for Broker {
+    fn from(record: &BrokerRecord) -> Self {
+        Self {
+            id: record.id,
+            epoch: record.epoch,
+            incarnation: record.incarnation,
+            rack: record.rack.clone(),
+            endpoints: record.endpoints.clone(),
+            fenced: record.fenced,
+        }
+    }
+}
+
+/// What one image has that an earlier one had not, as far as a shard must act on it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ImageDelta {
+    pub appeared: Vec<Arc<Topic>>,
+    /// As they were.
+    pub vanished: Vec<Arc<Topic>>,
+    /// As they are: more partitions, other leaders, or other configs.
+    pub changed: Vec<Arc<Topic>>,
+    /// Broker configs changed, which may change the configs of every topic.
+    pub broker_configs_changed: bool,
+}
+
+impl Image {
+    /// From `self` to the later image `next`. A topic deleted and created again both vanishes and appears.
+    pub fn delta(&self, next: &Image) -> ImageDelta {
+        let mut delta = ImageDelta {
+            broker_configs_changed: self.broker_configs().ne(next.broker_configs()),
+            ..ImageDelta::default()
+        };
+        for (id, topic) in next.topics.iter() {
+            match self.topics.get(id) {
+                None => delta.appeared.push(Arc::clone(topic)),
+                Some(before)
+                    if before == topic && self.topic_configs(before) == next.topic_configs(topic) => {}
+                Some(_) => delta.changed.push(Arc::clone(topic)),
+            }
+        }
+        let gone = self.topics.iter().filter(|(id, _)| !next.topics.contains_key(id));
+        delta.vanished = gone.map(|(_, topic)| Arc::clone(topic)).collect();
+        delta
+    }
+
+    fn topic_configs(&self, topic: &Topic) -> Option<&ConfigMap> {
+        self.configs.get(&ConfigResource::Topic(topic.name.to_string()))
+    }
+
+    fn broker_configs(&self) -> impl Iterator<Item = (&ConfigResource, &ConfigMap)> {
+        let of_brokers =
+            |r: &ConfigResource| matches!(r, ConfigResource::Broker(_) | ConfigResource::DefaultBroker);
+        self.configs.iter().filter(move |(resource, _)| of_brokers(resource))
+    }
+}
