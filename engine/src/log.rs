@@ -1,0 +1,357 @@
+//! One partition's log on one shard: append, read, trim. It decides where bytes go; the store decides when they are
+//! committed, and nobody but `write_out` touches the segment files of a running log.
+//!
+//! Appending is not async: when it returns, offset and order are fixed, and the bytes are in a page that is at once
+//! journal source, segment source and cache.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    path::PathBuf,
+    rc::Rc,
+};
+
+use model::{
+    BatchHeader, ErrorCode, LeaderEpoch, Offset, TimestampType, Timestamp, TopicPartition, batch::HEADER_BYTES,
+};
+use rt::pages::PagePool;
+use zerocopy::IntoBytes;
+
+use crate::{
+    epochs::{EpochCache, EpochEnd},
+    index::IndexLimits,
+    producers::{ProducerStates, Verdict},
+    records,
+};
+
+pub(crate) mod open;
+pub(crate) mod read;
+pub(crate) mod segment;
+pub(crate) mod tail;
+pub(crate) mod write_out;
+
+use segment::Segment;
+use tail::{Slices, Tail};
+
+/// When a produce may be answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// On stable storage.
+    #[default]
+    Flushed,
+    /// The device has it; a power cut may take it.
+    Written,
+    /// Appended in memory; written later.
+    Memory,
+}
+
+/// What of a topic's configuration the log itself obeys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogConfig {
+    pub durability: Durability,
+    pub segment_bytes: u64,
+    pub segment_ms: i64,
+    pub index: IndexLimits,
+    pub timestamp_type: TimestampType,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Flushed,
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3_600_000,
+            index: IndexLimits { interval_bytes: 4096, index_bytes_max: 10 << 20 },
+            timestamp_type: TimestampType::CreateTime,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Appended {
+    pub base_offset: Offset,
+    /// Answer acks once the log is acknowledged up to here.
+    pub next_offset: Offset,
+    /// Set only where the topic stamps records itself.
+    pub log_append_time: Timestamp,
+    /// The batch was there already (a producer's retry).
+    pub duplicate: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("the log is offline: its disk failed, is full, or its data is corrupt")]
+    Offline,
+    #[error("no memory page is free")]
+    NoRoom,
+    #[error("the batch is larger than a segment")]
+    LargerThanSegment,
+    #[error("the producer's sequence leaves a gap")]
+    OutOfOrderSequence,
+    #[error("the producer's epoch is old")]
+    StaleProducerEpoch,
+    #[error("the batch is malformed")]
+    Malformed,
+}
+
+impl AppendError {
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Self::Offline | Self::NoRoom => ErrorCode::KafkaStorageError,
+            Self::LargerThanSegment => ErrorCode::RecordListTooLarge,
+            Self::OutOfOrderSequence => ErrorCode::OutOfOrderSequenceNumber,
+            Self::StaleProducerEpoch => ErrorCode::InvalidProducerEpoch,
+            Self::Malformed => ErrorCode::InvalidRecord,
+        }
+    }
+}
+
+/// A batch that waits for its commit.
+pub(crate) struct Pending {
+    pub(crate) segment_base: Offset,
+    pub(crate) position: u32,
+    pub(crate) bytes: u32,
+    pub(crate) base_offset: Offset,
+    pub(crate) next_offset: Offset,
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) slices: Slices,
+}
+
+/// How far a log is safe. Each moves forward only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ends {
+    pub start: Offset,
+    /// Next offset to be given.
+    pub end: Offset,
+    /// The device has everything below.
+    pub written: Offset,
+    /// Everything below is on stable storage.
+    pub durable: Offset,
+    /// Everything below may be acknowledged under the topic's durability.
+    pub acknowledged: Offset,
+}
+
+pub struct Log<F> {
+    pub(crate) id: TopicPartition,
+    pub(crate) dir: PathBuf,
+    /// Tells this log's cached chunks from those of a log that had the same name before.
+    pub(crate) serial: u64,
+    pub(crate) state: RefCell<LogState<F>>,
+    /// One segment write of a log at a time: a block is never in flight twice.
+    pub(crate) writing: Cell<bool>,
+    pub(crate) writing_done: rt::notify::Notify,
+    pub(crate) offline: Cell<bool>,
+    pub(crate) deleted: Cell<bool>,
+}
+
+pub(crate) struct LogState<F> {
+    pub(crate) config: LogConfig,
+    pub(crate) segments: VecDeque<Segment<F>>,
+    pub(crate) tail: Tail,
+    pub(crate) producers: ProducerStates,
+    pub(crate) epochs: EpochCache,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) ends: Ends,
+    /// Everything below is in the segment files.
+    pub(crate) in_segments: Offset,
+    /// Everything below is in synced segments: where recovery starts to look.
+    pub(crate) recovery_point: Offset,
+    pub(crate) epochs_changed: bool,
+    /// Producer snapshots of rolled segments, still to be written.
+    pub(crate) snapshots_due: Vec<(Offset, Vec<u8>)>,
+    /// On the store's list of logs with something to commit, or with something a checkpoint must write.
+    pub(crate) queued: bool,
+    pub(crate) unsynced: bool,
+    pub(crate) unsynced_since: Timestamp,
+}
+
+pub type SharedLog<F> = Rc<Log<F>>;
+
+impl<F: Clone + 'static> Log<F> {
+    pub fn id(&self) -> TopicPartition {
+        self.id
+    }
+
+    pub fn ends(&self) -> Ends {
+        self.state.borrow().ends
+    }
+
+    pub fn config(&self) -> LogConfig {
+        self.state.borrow().config
+    }
+
+    pub fn set_config(&self, config: LogConfig) {
+        let mut state = self.state.borrow_mut();
+        state.config = config;
+        state.acknowledge();
+    }
+
+    pub fn is_offline(&self) -> bool {
+        self.offline.get()
+    }
+
+    /// Bytes of records the log holds, as DescribeLogDirs shows them.
+    pub fn bytes(&self) -> u64 {
+        self.state.borrow().segments.iter().map(|s| s.bytes).sum()
+    }
+
+    /// The epoch and end offset for OffsetForLeaderEpoch.
+    pub fn end_offset_for(&self, epoch: LeaderEpoch) -> EpochEnd {
+        let state = self.state.borrow();
+        state.epochs.end_offset_for(epoch, state.ends.end)
+    }
+
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.state.borrow().epochs.latest().map(|e| e.epoch)
+    }
+
+    /// This broker leads from here on: the epoch begins at the log's end, whether or not anything is appended.
+    pub fn lead(&self, epoch: LeaderEpoch) {
+        let mut state = self.state.borrow_mut();
+        let end = state.ends.end;
+        state.epochs_changed |= state.epochs.assign(epoch, end);
+    }
+
+    /// Appends one checked batch. `now` stamps LogAppendTime topics and ages producers.
+    pub(crate) fn append(
+        &self,
+        pool: &PagePool,
+        batch: &[u8],
+        leader_epoch: LeaderEpoch,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        if self.offline.get() || self.deleted.get() {
+            return Err(AppendError::Offline);
+        }
+        let mut state = self.state.borrow_mut();
+        if state.config.timestamp_type == TimestampType::LogAppendTime {
+            let mut stamped = batch.to_vec();
+            records::restamp_log_append_time(&mut stamped, now);
+            return state.append(pool, &stamped, leader_epoch, now).map(|a| Appended { log_append_time: now, ..a });
+        }
+        state.append(pool, batch, leader_epoch, now)
+    }
+}
+
+impl<F: Clone> LogState<F> {
+    fn append(
+        &mut self,
+        pool: &PagePool,
+        batch: &[u8],
+        leader_epoch: LeaderEpoch,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        let mut header = BatchHeader::read(batch).map_err(|_| AppendError::Malformed)?;
+        if let Some(original) = self.check_producer(&header, now)? {
+            return Ok(original);
+        }
+        if batch.len() as u64 > self.config.segment_bytes {
+            return Err(AppendError::LargerThanSegment);
+        }
+        let base_offset = self.ends.end;
+        header.base_offset = base_offset.0.into();
+        header.partition_leader_epoch = leader_epoch.0.into();
+        if self.must_roll(&header, batch.len() as u64) {
+            self.roll(base_offset);
+        }
+        let active = self.segments.back_mut().expect("a log has an active segment");
+        let position = active.bytes;
+        let room = self.tail.make_room(pool, active.base, position, batch.len(), now.0).ok_or(AppendError::NoRoom)?;
+        // From here on nothing fails.
+        let parts = [header.as_bytes(), &batch[HEADER_BYTES..]];
+        let slices = self.tail.append(active.base, position, parts, room);
+        active.bytes += batch.len() as u64;
+        active.first_timestamp.get_or_insert(header.max_timestamp());
+        let indexes = active.indexes.as_mut().expect("an active segment has its indexes");
+        indexes.append(&header, position as u32, batch.len() as u32);
+        self.pending.push(Pending {
+            segment_base: active.base,
+            position: position as u32,
+            bytes: batch.len() as u32,
+            base_offset,
+            next_offset: header.next_offset(),
+            leader_epoch,
+            slices,
+        });
+        self.producers.applied(&header, base_offset, now);
+        self.epochs_changed |= self.epochs.assign(leader_epoch, base_offset);
+        self.ends.end = header.next_offset();
+        if !self.unsynced {
+            self.unsynced_since = now;
+        }
+        self.acknowledge();
+        let log_append_time = Timestamp::NONE;
+        Ok(Appended { base_offset, next_offset: self.ends.end, log_append_time, duplicate: false })
+    }
+
+    fn check_producer(&mut self, header: &BatchHeader, now: Timestamp) -> Result<Option<Appended>, AppendError> {
+        match self.producers.check(header, now) {
+            Verdict::Append => Ok(None),
+            Verdict::Duplicate { base_offset, last_offset, .. } => Ok(Some(Appended {
+                base_offset,
+                next_offset: last_offset + 1,
+                log_append_time: Timestamp::NONE,
+                duplicate: true,
+            })),
+            Verdict::OutOfOrderSequence => Err(AppendError::OutOfOrderSequence),
+            Verdict::StaleEpoch => Err(AppendError::StaleProducerEpoch),
+        }
+    }
+
+    fn must_roll(&self, header: &BatchHeader, batch_bytes: u64) -> bool {
+        let active = self.segments.back().expect("a log has an active segment");
+        if active.bytes == 0 {
+            return false;
+        }
+        let indexes = active.indexes.as_ref().expect("an active segment has its indexes");
+        let aged = active.first_timestamp.is_some_and(|first| {
+            first.0 >= 0 && header.max_timestamp().0.saturating_sub(first.0) > self.config.segment_ms
+        });
+        active.bytes + batch_bytes > self.config.segment_bytes
+            || indexes.is_full()
+            || !indexes.offset.fits(header.last_offset())
+            || aged
+    }
+
+    /// A new active segment. Only memory changes here: its file is made when the first bytes are written out.
+    fn roll(&mut self, base: Offset) {
+        if let Some(indexes) = self.segments.back_mut().and_then(|s| s.indexes.as_mut()) {
+            indexes.seal();
+        }
+        let segment = Segment::empty(base, self.config.index);
+        self.snapshots_due.push((base, self.producers.snapshot()));
+        self.segments.push_back(segment);
+    }
+
+    /// Moves what may be acknowledged after one of the ends moved.
+    pub(crate) fn acknowledge(&mut self) {
+        let reached = match self.config.durability {
+            Durability::Flushed => self.ends.durable,
+            Durability::Written => self.ends.written.max(self.ends.durable),
+            Durability::Memory => self.ends.end,
+        };
+        self.ends.acknowledged = self.ends.acknowledged.max(reached);
+        assert!(self.ends.start <= self.ends.end, "{:?}", self.ends);
+        assert!(self.ends.acknowledged <= self.ends.end, "{:?}", self.ends);
+        assert!(self.ends.durable <= self.ends.end, "{:?}", self.ends);
+    }
+
+    /// A commit carried everything below `next` to the device, and to stable storage if `flushed`.
+    pub(crate) fn committed(&mut self, next: Offset, flushed: bool) -> bool {
+        let before = self.ends;
+        self.ends.written = self.ends.written.max(next);
+        if flushed {
+            self.ends.durable = self.ends.durable.max(next);
+        }
+        self.acknowledge();
+        self.ends != before
+    }
+
+    pub(crate) fn segment_index(&self, offset: Offset) -> Option<usize> {
+        self.segments.partition_point(|s| s.base <= offset).checked_sub(1)
+    }
+
+    pub(crate) fn written_of(segments: &VecDeque<Segment<F>>, base: Offset) -> u64 {
+        segments.binary_search_by_key(&base, |s| s.base).map_or(u64::MAX, |i| segments[i].written)
+    }
+}

@@ -1,0 +1,402 @@
+//! Reading a log: from an offset, from a timestamp. Record bytes leave as slices of pages, never copied and never
+//! decoded, unless a timestamp is looked for inside a batch.
+
+use std::io;
+
+use model::{BatchHeader, Offset, Timestamp, batch::{CRC_FROM, Crc32c, HEADER_BYTES}};
+use rt::pages::PageSlice;
+
+use super::Log;
+use crate::{
+    chunk_cache::{ChunkCache, Place},
+    disk::Disk,
+    index::{OffsetIndex, SegmentIndexes, TimeIndex},
+    records,
+};
+
+/// Index files above this are not believed.
+const INDEX_BYTES_MAX: usize = 64 << 20;
+/// A compressed batch may unfold to this much when a timestamp is looked for inside it.
+const UNFOLDED_BYTES_MAX: usize = 256 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("the offset is outside the log")]
+    OutOfRange,
+    #[error("the log is offline: its disk failed or its data is corrupt")]
+    Offline,
+    #[error("segment {segment} is corrupt at byte {position}")]
+    Corrupt { segment: Offset, position: u64 },
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What a reader wants.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRange {
+    pub from: Offset,
+    /// Nothing at or above this is shown.
+    pub until: Offset,
+    pub bytes_max: usize,
+    /// The first batch goes out even if it is larger than `bytes_max`.
+    pub at_least_one: bool,
+}
+
+/// Whole record batches, in order. The first may begin before the offset asked for: the client skips.
+#[derive(Clone, Debug, Default)]
+pub struct ReadBatches {
+    pub slices: Vec<PageSlice>,
+    pub bytes: usize,
+}
+
+impl<F: Clone + 'static> Log<F> {
+    pub(crate) async fn read<D>(&self, cache: &ChunkCache<D>, range: ReadRange) -> Result<ReadBatches, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        let ends = self.ends();
+        if range.from < ends.start || range.from > ends.end {
+            return Err(ReadError::OutOfRange);
+        }
+        let mut out = ReadBatches::default();
+        if range.from >= range.until.min(ends.end) {
+            return Ok(out);
+        }
+        let mut walk = self.walk_to(cache, range.from).await?;
+        while let Some(header) = walk.header().await? {
+            let bytes = walk.batch_bytes(&header)?;
+            let first = out.slices.is_empty();
+            let too_much = out.bytes + bytes > range.bytes_max && !(first && range.at_least_one);
+            if header.last_offset() >= range.until || too_much {
+                break;
+            }
+            walk.take(&header, bytes, &mut out.slices).await?;
+            out.bytes += bytes;
+        }
+        Ok(out)
+    }
+
+    /// The first record at or after a time: its offset and timestamp. Looks inside batches.
+    pub(crate) async fn find_timestamp<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        target: Timestamp,
+        until: Offset,
+    ) -> Result<Option<(Offset, Timestamp)>, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        let start = self.ends().start;
+        let bases: Vec<Offset> = self.state.borrow().segments.iter().map(|s| s.base).collect();
+        for base in bases {
+            let Some(from) = self.time_hint(cache, base, target).await? else { continue };
+            let mut walk = self.walk_to(cache, from.max(start)).await?;
+            while let Some(header) = walk.header().await? {
+                let bytes = walk.batch_bytes(&header)?;
+                if header.base_offset() >= until || walk.segment != base {
+                    break;
+                }
+                if header.max_timestamp() >= target {
+                    let batch = walk.copy(&header, bytes).await?;
+                    let found = records::find_timestamp(&batch, target, UNFOLDED_BYTES_MAX)
+                        .map_err(|_| ReadError::Corrupt { segment: base, position: walk.at })?;
+                    if let Some(found) = found.filter(|f| f.0 >= start && f.0 < until) {
+                        return Ok(Some(found));
+                    }
+                } else {
+                    walk.skip(bytes);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with the largest timestamp below `until`.
+    pub(crate) async fn find_max_timestamp<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        until: Offset,
+    ) -> Result<Option<(Offset, Timestamp)>, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        let bases: Vec<Offset> = self.state.borrow().segments.iter().map(|s| s.base).collect();
+        let mut best: Option<(Offset, Timestamp)> = None;
+        for base in bases {
+            self.load_indexes(cache, base).await?;
+            let max = {
+                let state = self.state.borrow();
+                let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { continue };
+                let Some(indexes) = &state.segments[i].indexes else { continue };
+                indexes.time.max()
+            };
+            if max.timestamp.0 >= 0 && best.is_none_or(|b| max.timestamp > b.1) {
+                best = Some((max.offset, max.timestamp));
+            }
+        }
+        let Some((offset, timestamp)) = best.filter(|b| b.0 < until && b.0 >= self.ends().start) else {
+            return Ok(None);
+        };
+        // The index names the batch's last offset; the record itself may be an earlier one of that batch.
+        Ok(self.find_timestamp_in_batch(cache, offset, timestamp).await?.or(Some((offset, timestamp))))
+    }
+
+    async fn find_timestamp_in_batch<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        offset: Offset,
+        timestamp: Timestamp,
+    ) -> Result<Option<(Offset, Timestamp)>, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        let mut walk = self.walk_to(cache, offset).await?;
+        let Some(header) = walk.header().await? else { return Ok(None) };
+        let bytes = walk.batch_bytes(&header)?;
+        let position = walk.at;
+        let segment = walk.segment;
+        let batch = walk.copy(&header, bytes).await?;
+        records::find_timestamp(&batch, timestamp, UNFOLDED_BYTES_MAX)
+            .map_err(|_| ReadError::Corrupt { segment, position })
+    }
+
+    /// Where to begin looking for a time in a segment; `None` if all of it is older.
+    async fn time_hint<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        base: Offset,
+        target: Timestamp,
+    ) -> Result<Option<Offset>, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        self.load_indexes(cache, base).await?;
+        let state = self.state.borrow();
+        let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { return Ok(None) };
+        let Some(indexes) = &state.segments[i].indexes else { return Ok(None) };
+        let newest = indexes.time.max().timestamp;
+        Ok((newest >= target).then(|| indexes.time.lookup(Timestamp(target.0.saturating_sub(1))).offset.max(base)))
+    }
+
+    /// A walk that stands on the batch that holds `offset`.
+    pub(crate) async fn walk_to<'a, D>(
+        &'a self,
+        cache: &'a ChunkCache<D>,
+        offset: Offset,
+    ) -> Result<Walk<'a, D>, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        let base = {
+            let state = self.state.borrow();
+            let i = state.segment_index(offset).ok_or(ReadError::OutOfRange)?;
+            state.segments[i].base
+        };
+        self.load_indexes(cache, base).await?;
+        let hint = {
+            let state = self.state.borrow();
+            let i = state.segments.binary_search_by_key(&base, |s| s.base).map_err(|_| ReadError::OutOfRange)?;
+            state.segments[i].indexes.as_ref().map_or(0, |x| x.offset.lookup(offset).position)
+        };
+        let mut walk = Walk { log: self, cache, segment: base, at: u64::from(hint), piece: None };
+        while let Some(header) = walk.header().await? {
+            if header.last_offset() >= offset {
+                break;
+            }
+            walk.skip(walk.batch_bytes(&header)?);
+        }
+        Ok(walk)
+    }
+
+    /// Closed segments load their indexes when somebody asks; a file that is not sound is made anew from the log.
+    async fn load_indexes<D>(&self, cache: &ChunkCache<D>, base: Offset) -> Result<(), ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        let (bytes, limits) = {
+            let state = self.state.borrow();
+            let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { return Ok(()) };
+            if state.segments[i].indexes.is_some() {
+                return Ok(());
+            }
+            (state.segments[i].bytes, state.config.index)
+        };
+        let disk = cache.disk();
+        let offsets = disk.read_small(&self.segment_path(base, "index"), INDEX_BYTES_MAX).await;
+        let times = disk.read_small(&self.segment_path(base, "timeindex"), INDEX_BYTES_MAX).await;
+        let loaded = match (offsets, times) {
+            (Ok(o), Ok(t)) => OffsetIndex::from_bytes(base, limits.index_bytes_max, &o, bytes as u32)
+                .and_then(|o| Ok((o, TimeIndex::from_bytes(base, limits.index_bytes_max, &t)?)))
+                .map_err(|e| e.to_string()),
+            (Err(e), _) | (_, Err(e)) => Err(e.to_string()),
+        };
+        let indexes = match loaded {
+            Ok((offset, time)) => SegmentIndexes::of(offset, time, limits),
+            Err(why) => {
+                tracing::warn!(dir = %self.dir.display(), segment = %base, %why, "rebuilding the indexes of a segment");
+                let mut walk = Walk { log: self, cache, segment: base, at: 0, piece: None };
+                let mut indexes = SegmentIndexes::new(base, limits);
+                while let Some(header) = walk.header_within(base).await? {
+                    let bytes = walk.batch_bytes(&header)?;
+                    indexes.append(&header, walk.at as u32, bytes as u32);
+                    walk.skip(bytes);
+                }
+                indexes.seal();
+                indexes
+            }
+        };
+        let mut state = self.state.borrow_mut();
+        if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
+            state.segments[i].indexes.get_or_insert(indexes);
+        }
+        Ok(())
+    }
+}
+
+/// Stands on a batch and steps to the next, from memory or from disk, over page and segment borders.
+pub(crate) struct Walk<'a, D: Disk> {
+    log: &'a Log<D::File>,
+    cache: &'a ChunkCache<D>,
+    pub(crate) segment: Offset,
+    pub(crate) at: u64,
+    /// The page or chunk that covers `at`, so that neighbours need no second look-up.
+    piece: Option<Piece>,
+}
+
+struct Piece {
+    from: u64,
+    slice: PageSlice,
+    from_disk: bool,
+}
+
+impl<D: Disk> Walk<'_, D> {
+    /// The header of the batch at hand, moving on to the next segment at the end of one; `None` at the log's end.
+    pub(crate) async fn header(&mut self) -> Result<Option<BatchHeader>, ReadError> {
+        loop {
+            if let Some(header) = self.header_within(self.segment).await? {
+                return Ok(Some(header));
+            }
+            let state = self.log.state.borrow();
+            let i = state.segments.partition_point(|s| s.base <= self.segment);
+            let Some(next) = state.segments.get(i) else { return Ok(None) };
+            (self.segment, self.at, self.piece) = (next.base, 0, None);
+        }
+    }
+
+    async fn header_within(&mut self, segment: Offset) -> Result<Option<BatchHeader>, ReadError> {
+        let limit = {
+            let state = self.log.state.borrow();
+            let Ok(i) = state.segments.binary_search_by_key(&segment, |s| s.base) else { return Ok(None) };
+            state.segments[i].bytes
+        };
+        if self.at + HEADER_BYTES as u64 > limit {
+            return Ok(None);
+        }
+        let mut bytes = [0u8; HEADER_BYTES];
+        let mut have = 0;
+        while have < HEADER_BYTES {
+            let part = self.piece(self.at + have as u64).await?;
+            let n = part.len().min(HEADER_BYTES - have);
+            bytes[have..have + n].copy_from_slice(&part[..n]);
+            have += n;
+        }
+        BatchHeader::read(&bytes).map(Some).map_err(|_| self.corrupt())
+    }
+
+    fn corrupt(&self) -> ReadError {
+        ReadError::Corrupt { segment: self.segment, position: self.at }
+    }
+
+    pub(crate) fn batch_bytes(&self, header: &BatchHeader) -> Result<usize, ReadError> {
+        let bytes = header.total_bytes().map_err(|_| self.corrupt())?;
+        let state = self.log.state.borrow();
+        let i = state.segments.binary_search_by_key(&self.segment, |s| s.base).map_err(|_| ReadError::OutOfRange)?;
+        if header.magic != 2 || self.at + bytes as u64 > state.segments[i].bytes {
+            return Err(self.corrupt());
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.at += bytes as u64;
+    }
+
+    /// Adds the batch at hand to `out` and steps behind it. What comes from the disk is checked first: a flipped bit
+    /// never leaves the broker.
+    async fn take(&mut self, header: &BatchHeader, bytes: usize, out: &mut Vec<PageSlice>) -> Result<(), ReadError> {
+        let end = self.at + bytes as u64;
+        let mut at = self.at;
+        let first = out.len();
+        let mut from_disk = false;
+        while at < end {
+            let part = self.piece(at).await?;
+            let n = part.len().min((end - at) as usize);
+            out.push(part.slice(0..n));
+            from_disk |= self.piece.as_ref().is_some_and(|p| p.from_disk);
+            at += n as u64;
+        }
+        if from_disk && crc_of(&out[first..]) != header.crc.get() {
+            out.truncate(first);
+            return Err(self.corrupt());
+        }
+        join_neighbours(out, first);
+        self.at = end;
+        Ok(())
+    }
+
+    /// The batch at hand as bytes side by side; steps behind it.
+    async fn copy(&mut self, header: &BatchHeader, bytes: usize) -> Result<Vec<u8>, ReadError> {
+        let mut slices = Vec::new();
+        self.take(header, bytes, &mut slices).await?;
+        Ok(slices.iter().flat_map(|s| s.iter().copied()).collect())
+    }
+
+    /// Bytes from `at` on, as many as lie side by side.
+    async fn piece(&mut self, at: u64) -> Result<PageSlice, ReadError> {
+        if let Some(p) = self.piece.as_ref().filter(|p| p.from <= at && at < p.from + p.slice.len() as u64) {
+            return Ok(p.slice.slice((at - p.from) as usize..p.slice.len()));
+        }
+        let in_memory = self.log.state.borrow().tail.slice_from(self.segment, at, usize::MAX >> 1);
+        if let Some(slice) = in_memory {
+            self.piece = Some(Piece { from: at, slice: slice.clone(), from_disk: false });
+            return Ok(slice);
+        }
+        let file = self.log.segment_file(self.cache.disk(), self.segment).await?;
+        let written = {
+            let state = self.log.state.borrow();
+            super::LogState::<D::File>::written_of(&state.segments, self.segment)
+        };
+        let place = Place {
+            log_serial: self.log.serial,
+            segment: self.segment,
+            file: &file,
+            file_bytes: written,
+            at,
+        };
+        let slice = self.cache.slice_from(place).await?;
+        self.piece = Some(Piece { from: at, slice: slice.clone(), from_disk: true });
+        Ok(slice)
+    }
+}
+
+fn crc_of(slices: &[PageSlice]) -> u32 {
+    let mut crc = Crc32c::default();
+    let mut skip = CRC_FROM;
+    for slice in slices {
+        let from = skip.min(slice.len());
+        crc.update(&slice[from..]);
+        skip -= from;
+    }
+    crc.finish()
+}
+
+/// Batches that lie side by side in one page leave as one slice: fewer pieces for the socket.
+fn join_neighbours(out: &mut Vec<PageSlice>, first: usize) {
+    if first == 0 || first >= out.len() {
+        return;
+    }
+    if let Some(joined) = out[first - 1].joined(&out[first]) {
+        out[first - 1] = joined;
+        out.remove(first);
+    }
+}

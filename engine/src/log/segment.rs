@@ -1,0 +1,42 @@
+//! One segment of a log: how far it is in memory, in its file, and on stable storage.
+
+use model::{Offset, Timestamp};
+
+use crate::index::{IndexLimits, SegmentIndexes};
+
+pub(crate) struct Segment<F> {
+    pub(crate) base: Offset,
+    /// Bytes appended: what a reader may see.
+    pub(crate) bytes: u64,
+    /// Bytes that are in the file.
+    pub(crate) written: u64,
+    /// Bytes that are in the file and on stable storage.
+    pub(crate) flushed: u64,
+    /// Size of the file: beyond `bytes` it is zeros.
+    pub(crate) allocated: u64,
+    pub(crate) file: Option<F>,
+    /// The file's name, and its folder's, would survive a power cut.
+    pub(crate) named: bool,
+    /// `None` until a reader wants them: closed segments load theirs on demand.
+    pub(crate) indexes: Option<SegmentIndexes>,
+    pub(crate) first_timestamp: Option<Timestamp>,
+    /// The file has its exact length and its index files are there.
+    pub(crate) finished: bool,
+}
+
+impl<F> Segment<F> {
+    pub(crate) fn empty(base: Offset, limits: IndexLimits) -> Self {
+        Self {
+            base,
+            bytes: 0,
+            written: 0,
+            flushed: 0,
+            allocated: 0,
+            file: None,
+            named: false,
+            indexes: Some(SegmentIndexes::new(base, limits)),
+            first_timestamp: None,
+            finished: false,
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! From memory to the segment files: destage, bypass, finishing a rolled segment. One at a time per log.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use model::Offset;
+use rt::pages::{BLOCK, Blocks};
+
+use super::Log;
+use crate::{
+    disk::{Disk, Flush, is_full},
+    properties::{self, PARTITION_METADATA_FILE, PartitionMetadata},
+};
+
+/// Largest single write: bounds how long one log keeps the device from the others.
+const WRITE_BYTES_MAX: u64 = 4 << 20;
+/// A log that writes at least this much at once gets its file preallocated.
+const ALLOCATE_FROM_BYTES: u64 = 128 << 10;
+/// A segment of this size may be one of a stream that goes on: its file is kept longer than its bytes.
+const PREPARE_FROM_BYTES: u64 = 1 << 20;
+const ALLOCATE_BYTES_MIN: u64 = 8 << 20;
+const ALLOCATE_BYTES_MAX: u64 = 64 << 20;
+
+const _: () = assert!(WRITE_BYTES_MAX.is_multiple_of(BLOCK as u64));
+
+/// Releases the log's write turn when it goes, however the write ended.
+pub(crate) struct Turn<'a, F: Clone + 'static>(&'a Log<F>);
+
+impl<F: Clone + 'static> Drop for Turn<'_, F> {
+    fn drop(&mut self) {
+        self.0.writing.set(false);
+        self.0.writing_done.notify_all();
+    }
+}
+
+struct Part<F> {
+    segment: Offset,
+    file: F,
+    at: u64,
+    until: u64,
+    blocks: Vec<Blocks>,
+}
+
+impl<F: Clone + 'static> Log<F> {
+    pub(crate) fn try_turn(&self) -> Option<Turn<'_, F>> {
+        (!self.writing.replace(true)).then_some(Turn(self))
+    }
+
+    pub(crate) async fn turn(&self) -> Turn<'_, F> {
+        loop {
+            if let Some(turn) = self.try_turn() {
+                return turn;
+            }
+            self.writing_done.notified().await;
+        }
+    }
+
+    /// Is the active segment's file open and long enough for everything appended, so that a commit may write it
+    /// without a detour over names and space?
+    pub(crate) fn is_ready_for_bypass(&self) -> bool {
+        let state = self.state.borrow();
+        let unwritten = state.segments.iter().rev().take_while(|s| s.written < s.bytes);
+        unwritten.clone().count() == 1
+            && state.segments.back().is_some_and(|s| s.file.is_some() && s.named && s.bytes.next_multiple_of(BLOCK as u64) <= s.allocated)
+    }
+
+    pub(crate) fn unwritten_bytes(&self) -> u64 {
+        self.state.borrow().segments.iter().rev().take_while(|s| s.written < s.bytes).map(|s| s.bytes - s.written).sum()
+    }
+
+    /// Writes everything appended so far to the segment files. The turn is the caller's proof that nobody else does.
+    pub(crate) async fn write_out<D>(&self, disk: &D, flush: Flush, _turn: &Turn<'_, F>) -> io::Result<()>
+    where
+        D: Disk<File = F>,
+    {
+        let (goal, end) = {
+            let state = self.state.borrow();
+            let active = state.segments.back().expect("a log has an active segment");
+            ((active.base, active.bytes), state.ends.end)
+        };
+        while let Some(part) = self.next_part(disk, goal, flush == Flush::No).await? {
+            disk.write(&part.file, part.at, part.blocks, flush).await?;
+            let mut state = self.state.borrow_mut();
+            let Ok(i) = state.segments.binary_search_by_key(&part.segment, |s| s.base) else { continue };
+            let segment = &mut state.segments[i];
+            if flush == Flush::Dsync && segment.flushed >= part.at {
+                segment.flushed = part.until;
+            }
+            segment.written = part.until;
+            segment.allocated = segment.allocated.max(part.until.next_multiple_of(BLOCK as u64));
+        }
+        let mut state = self.state.borrow_mut();
+        state.ends.written = state.ends.written.max(end);
+        state.in_segments = state.in_segments.max(end);
+        state.acknowledge();
+        Ok(())
+    }
+
+    async fn next_part<D>(&self, disk: &D, goal: (Offset, u64), allocate: bool) -> io::Result<Option<Part<F>>>
+    where
+        D: Disk<File = F>,
+    {
+        let Some((segment, written, bytes)) = self.first_unwritten(goal) else { return Ok(None) };
+        let file = self.segment_file(disk, segment).await?;
+        if allocate && bytes - written >= ALLOCATE_FROM_BYTES {
+            self.allocate_ahead(disk, segment, &file).await?;
+        }
+        let at = written - written % BLOCK as u64;
+        let until = bytes.min(at + WRITE_BYTES_MAX);
+        let blocks = self.state.borrow_mut().tail.blocks(segment, written, until);
+        Ok(Some(Part { segment, file, at, until, blocks }))
+    }
+
+    fn first_unwritten(&self, goal: (Offset, u64)) -> Option<(Offset, u64, u64)> {
+        let state = self.state.borrow();
+        // Unwritten segments are the last ones; there is rarely more than one.
+        let first = state.segments.iter().rev().take_while(|s| s.written < s.bytes || s.base > goal.0).last()?;
+        let bytes = if first.base == goal.0 { first.bytes.min(goal.1) } else { first.bytes };
+        (first.base <= goal.0 && first.written < bytes).then_some((first.base, first.written, bytes))
+    }
+
+    /// Opens the segment's file, and makes it with its folder if it is the first time: durable names included.
+    pub(crate) async fn segment_file<D>(&self, disk: &D, base: Offset) -> io::Result<F>
+    where
+        D: Disk<File = F>,
+    {
+        let find = |state: &super::LogState<F>| {
+            let i = state.segments.binary_search_by_key(&base, |s| s.base).ok()?;
+            Some((i, state.segments[i].file.clone(), state.segments[i].written == 0))
+        };
+        let (_, file, is_new) = find(&self.state.borrow()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        if let Some(file) = file {
+            return Ok(file);
+        }
+        let path = self.segment_path(base, "log");
+        if is_new {
+            self.make_dir(disk).await?;
+        }
+        let file = disk.open(&path, is_new).await?;
+        let bytes = disk.file_bytes(&file).await?;
+        let mut state = self.state.borrow_mut();
+        if let Some((i, _, _)) = find(&state) {
+            let segment = &mut state.segments[i];
+            segment.allocated = segment.allocated.max(bytes);
+            segment.file = Some(file.clone());
+        }
+        Ok(file)
+    }
+
+    /// The partition's folder, made the first time something is written: a topic of a thousand partitions costs nothing
+    /// until then. Its name becomes durable with the checkpoint that lets go of the journal's copy.
+    async fn make_dir<D>(&self, disk: &D) -> io::Result<()>
+    where
+        D: Disk<File = F>,
+    {
+        match disk.create_dir(&self.dir).await {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            done => done?,
+        }
+        let metadata = PartitionMetadata { topic_id: self.id.topic }.write();
+        disk.write_small(&self.dir.join(PARTITION_METADATA_FILE), metadata).await
+    }
+
+    /// Prepares the file for more of the same while nobody waits.
+    pub(crate) async fn prepare<D>(&self, disk: &D, _turn: &Turn<'_, F>) -> io::Result<()>
+    where
+        D: Disk<File = F>,
+    {
+        let (base, wants) = {
+            let state = self.state.borrow();
+            let active = state.segments.back().expect("a log has an active segment");
+            (active.base, active.file.is_some() && active.bytes >= PREPARE_FROM_BYTES)
+        };
+        if wants {
+            let file = self.segment_file(disk, base).await?;
+            self.allocate_ahead(disk, base, &file).await?;
+        }
+        Ok(())
+    }
+
+    async fn allocate_ahead<D>(&self, disk: &D, base: Offset, file: &F) -> io::Result<()>
+    where
+        D: Disk<File = F>,
+    {
+        let (allocated, bytes, segment_bytes) = {
+            let state = self.state.borrow();
+            let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { return Ok(()) };
+            (state.segments[i].allocated, state.segments[i].bytes, state.config.segment_bytes)
+        };
+        let enough = bytes + ALLOCATE_BYTES_MIN / 2;
+        if allocated >= enough.min(segment_bytes) {
+            return Ok(());
+        }
+        let step = bytes.clamp(ALLOCATE_BYTES_MIN, ALLOCATE_BYTES_MAX);
+        let until = (bytes + step).min(segment_bytes.max(bytes)).next_multiple_of(BLOCK as u64);
+        if until <= allocated {
+            return Ok(());
+        }
+        match disk.allocate(file, allocated, until - allocated).await {
+            Ok(()) => {}
+            // Not enough room for the reserve is no reason to fail: the write itself will tell.
+            Err(error) if is_full(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let mut state = self.state.borrow_mut();
+        if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
+            state.segments[i].allocated = state.segments[i].allocated.max(until);
+        }
+        Ok(())
+    }
+
+    /// Rolled segments whose bytes are all written get their exact length and their index files. With `active`, the
+    /// active one too: the log is being closed.
+    pub(crate) async fn finish_segments<D>(&self, disk: &D, active: bool, _turn: &Turn<'_, F>) -> io::Result<()>
+    where
+        D: Disk<File = F>,
+    {
+        for base in self.unfinished(active) {
+            let file = self.segment_file(disk, base).await?;
+            let (bytes, is_active, files) = {
+                let state = self.state.borrow();
+                let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { continue };
+                let segment = &state.segments[i];
+                let files = segment.indexes.as_ref().map(|x| (x.offset.as_bytes().to_vec(), x.time.as_bytes().to_vec()));
+                (segment.bytes, i + 1 == state.segments.len(), files)
+            };
+            disk.truncate(&file, bytes).await?;
+            if let Some((offsets, times)) = files {
+                disk.write_small(&self.segment_path(base, "index"), offsets).await?;
+                disk.write_small(&self.segment_path(base, "timeindex"), times).await?;
+            }
+            let mut state = self.state.borrow_mut();
+            let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { continue };
+            let segment = &mut state.segments[i];
+            segment.allocated = bytes;
+            segment.finished = true;
+            if !is_active {
+                // Closed segments load their indexes again when a reader asks: memory follows use, not history.
+                segment.indexes = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn unfinished(&self, active: bool) -> Vec<Offset> {
+        let state = self.state.borrow();
+        let last = state.segments.len() - 1;
+        let candidates = state.segments.iter().enumerate().rev().skip_while(|&(i, _)| i == last && !active);
+        candidates
+            .take_while(|(_, s)| !s.finished)
+            .filter(|(_, s)| s.written == s.bytes && s.bytes > 0)
+            .map(|(_, s)| s.base)
+            .collect()
+    }
+
+    pub(crate) fn segment_path(&self, base: Offset, extension: &str) -> PathBuf {
+        segment_path(&self.dir, base, extension)
+    }
+}
+
+pub(crate) fn segment_path(dir: &Path, base: Offset, extension: &str) -> PathBuf {
+    dir.join(properties::segment_file_name(base, extension))
+}

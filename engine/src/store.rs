@@ -1,0 +1,281 @@
+//! What one shard holds of the disk: its logs, one journal, one cache. See the crate's head for who drives it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, VecDeque},
+    io,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use rt::{notify::Notify, pages::PagePool};
+
+use crate::{
+    chunk_cache::ChunkCache,
+    disk::{Disk, is_full},
+    journal::Journal,
+    log::{
+        AppendError, Appended, Durability, Log, LogConfig, SharedLog,
+        open::{OpenError, open_log},
+        read::{ReadBatches, ReadError, ReadRange},
+    },
+    properties,
+};
+
+mod checkpoint;
+mod commit;
+mod maintain;
+
+pub use commit::Failed;
+
+/// Folder of the journals within the data directory.
+pub const JOURNAL_DIR: &str = "journal";
+
+/// Share of the page pool above which a shard stops taking work until pages come back.
+const ROOM_PERCENT: usize = 90;
+
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    pub data_dir: PathBuf,
+    pub shard: u16,
+    /// Makes old frames of the journal's file strangers: random, new at each start.
+    pub salt: u64,
+    /// The journal grows to this size in the background.
+    pub journal_bytes_max: u64,
+    /// What cold reads may keep.
+    pub cache_bytes_max: usize,
+    /// A log with appended bytes older than this is written to its segment, so that recovery stays short.
+    pub checkpoint_ms: i64,
+}
+
+pub struct Store<D: Disk> {
+    disk: D,
+    pages: PagePool,
+    cache: ChunkCache<D>,
+    journal: Journal<D>,
+    options: StoreOptions,
+    logs: RefCell<BTreeMap<TopicPartition, SharedLog<D::File>>>,
+    /// Logs with something to commit, in the order in which they got it.
+    queue: RefCell<VecDeque<SharedLog<D::File>>>,
+    /// Logs with bytes that are not yet in synced segments.
+    unsynced: RefCell<Vec<SharedLog<D::File>>>,
+    work: Notify,
+    journal_room: Notify,
+    page_room: Notify,
+    maintenance: Notify,
+    failure: RefCell<Option<Rc<str>>>,
+    disk_full: Cell<bool>,
+    serial: Cell<u64>,
+    committing: Cell<bool>,
+}
+
+impl<D: Disk> Store<D> {
+    /// Starts a store on a directory that recovery has made clean.
+    pub async fn start(disk: D, pages: PagePool, journal_pages: PagePool, options: StoreOptions) -> io::Result<Rc<Self>> {
+        let dir = options.data_dir.join(JOURNAL_DIR);
+        match disk.create_dir(&dir).await {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            done => done?,
+        }
+        let path = journal_path(&options.data_dir, options.shard);
+        let journal =
+            Journal::start(disk.clone(), journal_pages, &path, u32::from(options.shard), options.salt).await?;
+        disk.flush_dir(&dir).await?;
+        disk.flush_dir(&options.data_dir).await?;
+        Ok(Rc::new(Self {
+            cache: ChunkCache::new(disk.clone(), pages.clone(), options.cache_bytes_max),
+            disk,
+            pages,
+            journal,
+            options,
+            logs: RefCell::default(),
+            queue: RefCell::default(),
+            unsynced: RefCell::default(),
+            work: Notify::new(),
+            journal_room: Notify::new(),
+            page_room: Notify::new(),
+            maintenance: Notify::new(),
+            failure: RefCell::default(),
+            disk_full: Cell::new(false),
+            serial: Cell::new(0),
+            committing: Cell::new(false),
+        }))
+    }
+
+    /// Opens a log that recovery left clean, or begins an empty one: nothing touches the disk for that.
+    pub async fn open_log(
+        &self,
+        id: TopicPartition,
+        topic: &str,
+        config: LogConfig,
+        log_start: Option<Offset>,
+    ) -> Result<SharedLog<D::File>, OpenError> {
+        assert!(!self.logs.borrow().contains_key(&id), "log {id} is open already");
+        self.serial.set(self.serial.get() + 1);
+        let dir = self.options.data_dir.join(properties::dir_name(topic, id.partition));
+        let log = open_log(&self.cache, id, dir, self.serial.get(), config, log_start).await?;
+        self.logs.borrow_mut().insert(id, log.clone());
+        Ok(log)
+    }
+
+    pub fn log(&self, id: TopicPartition) -> Option<SharedLog<D::File>> {
+        self.logs.borrow().get(&id).cloned()
+    }
+
+    pub fn log_count(&self) -> usize {
+        self.logs.borrow().len()
+    }
+
+    /// Appends a checked batch: offset and order are fixed on return, `commit` makes it safe.
+    pub fn append(
+        &self,
+        log: &SharedLog<D::File>,
+        batch: &[u8],
+        leader_epoch: LeaderEpoch,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        let refuses = self.failure.borrow().is_some() || (self.disk_full.get() && log.id != TopicPartition::METADATA);
+        if refuses {
+            return Err(AppendError::Offline);
+        }
+        let appended = log.append(&self.pages, batch, leader_epoch, now)?;
+        if !appended.duplicate {
+            self.enqueue(log);
+        }
+        Ok(appended)
+    }
+
+    fn enqueue(&self, log: &SharedLog<D::File>) {
+        let mut state = log.state.borrow_mut();
+        if !state.unsynced {
+            state.unsynced = true;
+            self.unsynced.borrow_mut().push(log.clone());
+        }
+        if state.config.durability == Durability::Memory {
+            // Nobody waits for these bytes: they go to their segment with the next destage, without the journal.
+            state.pending.clear();
+        } else if !state.queued {
+            state.queued = true;
+            self.queue.borrow_mut().push_back(log.clone());
+            self.work.notify_all();
+        }
+        drop(state);
+        if log.unwritten_bytes() >= maintain::DESTAGE_BYTES {
+            self.maintenance.notify_all();
+        }
+    }
+
+    pub async fn read(&self, log: &SharedLog<D::File>, range: ReadRange) -> Result<ReadBatches, ReadError> {
+        if log.offline.get() {
+            return Err(ReadError::Offline);
+        }
+        let read = log.read(&self.cache, range).await;
+        self.note_corruption(log, read)
+    }
+
+    pub async fn find_timestamp(
+        &self,
+        log: &SharedLog<D::File>,
+        target: Timestamp,
+        until: Offset,
+    ) -> Result<Option<(Offset, Timestamp)>, ReadError> {
+        let found = log.find_timestamp(&self.cache, target, until).await;
+        self.note_corruption(log, found)
+    }
+
+    pub async fn find_max_timestamp(
+        &self,
+        log: &SharedLog<D::File>,
+        until: Offset,
+    ) -> Result<Option<(Offset, Timestamp)>, ReadError> {
+        let found = log.find_max_timestamp(&self.cache, until).await;
+        self.note_corruption(log, found)
+    }
+
+    /// Corruption below the durable mark takes the log offline: nothing of it is cut, and nothing wrong is served.
+    fn note_corruption<T>(&self, log: &SharedLog<D::File>, read: Result<T, ReadError>) -> Result<T, ReadError> {
+        if let Err(ReadError::Corrupt { segment, position }) = &read
+            && !log.offline.replace(true)
+        {
+            tracing::error!(
+                dir = %log.dir.display(), %segment, position,
+                "the segment is corrupt here, so the partition goes offline and nothing of it is cut; \
+                 restore the file from a backup, or delete the topic"
+            );
+        }
+        read
+    }
+
+    /// Reads ahead for sequential consumers, for ever; one pump a shard.
+    pub async fn read_ahead(&self) {
+        self.cache.read_ahead().await;
+    }
+
+    /// May new work come in? Below that, sockets wait.
+    pub fn has_room(&self) -> bool {
+        self.pages.in_use_bytes() < self.pages.budget_bytes() / 100 * ROOM_PERCENT || self.evict(0)
+    }
+
+    /// Waits until `has_room`.
+    pub async fn room(&self) {
+        while !self.has_room() && self.failure.borrow().is_none() {
+            self.maintenance.notify_all();
+            self.page_room.notified().await;
+        }
+    }
+
+    pub fn failure(&self) -> Option<Rc<str>> {
+        self.failure.borrow().clone()
+    }
+
+    pub fn is_disk_full(&self) -> bool {
+        self.disk_full.get()
+    }
+
+    pub fn cache_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    pub fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// A write or flush failed: what is on the disk is no longer known. Nothing is acknowledged any more, and nothing
+    /// is tried again: a second flush would say yes to bytes that are gone.
+    fn fail(&self, what: &str, error: &io::Error) {
+        if self.failure.borrow().is_none() {
+            tracing::error!(
+                data = %self.options.data_dir.display(), %error,
+                "{what} failed, so this data directory takes no more records; check the disk and restart"
+            );
+            *self.failure.borrow_mut() = Some(format!("{what}: {error}").into());
+        }
+        self.work.notify_all();
+        self.journal_room.notify_all();
+        self.page_room.notify_all();
+        self.maintenance.notify_all();
+    }
+
+    /// An error of a segment write: a full disk is waited for, anything else is final.
+    fn segment_error(&self, what: &str, error: &io::Error) {
+        if !is_full(error) {
+            return self.fail(what, error);
+        }
+        if !self.disk_full.replace(true) {
+            tracing::error!(
+                data = %self.options.data_dir.display(),
+                "the disk is full: produce is refused until there is room again, reads go on"
+            );
+        }
+    }
+}
+
+pub fn journal_path(data_dir: &Path, shard: u16) -> PathBuf {
+    data_dir.join(JOURNAL_DIR).join(format!("{shard}.journal"))
+}
+
+/// Where a shard keeps the recovery points of its logs while it runs (Kafka's checkpoint format, by topic id).
+pub fn recovery_points_path(data_dir: &Path, shard: u16) -> PathBuf {
+    data_dir.join(JOURNAL_DIR).join(format!("{shard}.recovery-points"))
+}

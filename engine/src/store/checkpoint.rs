@@ -1,0 +1,112 @@
+//! The checkpoint: everything the journal holds is carried to the segments and synced, so that its space is free again.
+//!
+//! ```text
+//!   S = last frame written
+//!   write out every log with unsynced bytes      (covers all of frames <= S)
+//!   sync                                         (one call for all of them)
+//!   write the recovery points
+//!   superblock: the tail is S + 1                (only now may frames <= S be overwritten)
+//! ```
+
+use std::io;
+
+use model::Offset;
+
+use super::{Store, maintain::WRITES_MAX, recovery_points_path};
+use crate::{
+    checkpoint::OffsetCheckpoint,
+    concurrent::for_each_bounded,
+    disk::{Disk, Flush},
+    log::SharedLog,
+};
+
+/// Up to here each file is synced by itself; above, one call syncs the file system.
+const SINGLE_FLUSHES_MAX: usize = 4;
+
+impl<D: Disk> Store<D> {
+    pub(super) async fn checkpoint(&self) {
+        let through = self.journal.last_sequence();
+        let logs = self.unsynced.take();
+        for log in &logs {
+            log.state.borrow_mut().unsynced = false;
+        }
+        if !self.write_all(&logs).await {
+            self.put_back(logs);
+            return;
+        }
+        if let Err(error) = self.sync_and_release(&logs, through).await {
+            return self.fail("a checkpoint", &error);
+        }
+        if self.disk_full.replace(false) {
+            tracing::info!(data = %self.options.data_dir.display(), "there is room on the disk again: produce goes on");
+        }
+        self.journal_room.notify_all();
+    }
+
+    /// `false` if the disk is full (or worse): what was not written stays where it is.
+    async fn write_all(&self, logs: &[SharedLog<D::File>]) -> bool {
+        let logs: Vec<_> = logs.iter().filter(|log| !log.deleted.get()).cloned().collect();
+        let results = for_each_bounded(logs, WRITES_MAX, |log| async move {
+            let turn = log.turn().await;
+            log.write_out(&self.disk, Flush::No, &turn).await?;
+            log.finish_segments(&self.disk, false, &turn).await?;
+            log.write_side_files(&self.disk, false).await
+        });
+        results.await.into_iter().fold(true, |fine, result| self.note_segment_result(result) && fine)
+    }
+
+    fn put_back(&self, logs: Vec<SharedLog<D::File>>) {
+        for log in logs {
+            if !std::mem::replace(&mut log.state.borrow_mut().unsynced, true) {
+                self.unsynced.borrow_mut().push(log.clone());
+            }
+        }
+    }
+
+    async fn sync_and_release(&self, logs: &[SharedLog<D::File>], through: u64) -> io::Result<()> {
+        let marks: Vec<_> = logs.iter().map(|log| log.sync_mark()).collect();
+        let files: Vec<_> = marks.iter().flat_map(|m| m.files.iter()).collect();
+        if files.len() <= SINGLE_FLUSHES_MAX && marks.iter().all(|m| m.named) {
+            for file in files {
+                self.disk.flush(file).await?;
+            }
+        } else {
+            self.disk.flush_everything(self.journal.file()).await?;
+        }
+        for (log, mark) in logs.iter().zip(&marks) {
+            log.synced(mark);
+        }
+        let points = self.recovery_points();
+        self.disk.replace_small(&recovery_points_path(&self.options.data_dir, self.options.shard), points.write()).await?;
+        self.journal.release_through(through).await
+    }
+
+    fn recovery_points(&self) -> OffsetCheckpoint {
+        let mut points = OffsetCheckpoint::default();
+        for log in self.logs.borrow().values() {
+            let point = log.state.borrow().recovery_point;
+            if point > Offset::ZERO {
+                points.set(&log.id.topic.to_string(), log.id.partition, point);
+            }
+        }
+        points
+    }
+
+    /// Closes the store: everything committed, in segments of exact length, with their index and side files. Nobody may
+    /// append any more. On return the journal holds nothing.
+    pub async fn close(&self) -> io::Result<()> {
+        while !self.queue.borrow().is_empty() {
+            self.commit_round().await.map_err(|f| io::Error::other(f.to_string()))?;
+        }
+        let logs: Vec<_> = self.logs.borrow().values().cloned().collect();
+        let results = for_each_bounded(logs.clone(), WRITES_MAX, |log| async move {
+            let turn = log.turn().await;
+            log.write_out(&self.disk, Flush::No, &turn).await?;
+            log.seal_active();
+            log.finish_segments(&self.disk, true, &turn).await?;
+            log.write_side_files(&self.disk, true).await
+        });
+        results.await.into_iter().collect::<io::Result<()>>()?;
+        self.sync_and_release(&logs, self.journal.last_sequence()).await
+    }
+}

@@ -1,0 +1,219 @@
+//! Group commit: what was appended while one commit was in flight becomes the next one. One aligned durable write to
+//! the journal, beside it the long runs that go straight to their segments.
+
+use std::{io, rc::Rc};
+
+use model::batch::Crc32c;
+
+use super::Store;
+use crate::{
+    concurrent::{both, for_each_bounded},
+    disk::{Disk, Flush},
+    journal::{
+        BODY_BYTES_MAX, RunBytes,
+        frame::{self, Run, RunKind},
+    },
+    log::{Durability, Pending, SharedLog, write_out::Turn},
+};
+
+/// A run of one partition of at least this much in one round goes straight to its segment and is written once.
+const BYPASS_BYTES: u64 = 192 << 10;
+/// Segment writes of one round at a time.
+const BYPASS_WRITES: usize = 8;
+/// Runs of one frame: bounds the frame's entry table.
+const RUNS_MAX: usize = 16 << 10;
+
+const _: () = assert!(RUNS_MAX * frame::ENTRY_BYTES <= BODY_BYTES_MAX);
+
+/// The store failed; nothing more is acknowledged.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the data directory failed: {0}")]
+pub struct Failed(pub Rc<str>);
+
+struct Round<F> {
+    runs: Vec<RunBytes>,
+    /// The logs of the round, in order; a log has several runs if a segment was rolled.
+    logs: Vec<(SharedLog<F>, model::Offset)>,
+    body_bytes: usize,
+    durable: bool,
+    bypass: Vec<SharedLog<F>>,
+    /// Logs with a batch that no frame holds: written and flushed however long it takes.
+    oversized: Vec<SharedLog<F>>,
+}
+
+impl<D: Disk> Store<D> {
+    /// Waits for appends, commits one round, and answers which logs moved. One pump a shard calls it in a loop; it
+    /// returns an error for ever once the store failed.
+    pub async fn commit(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
+        assert!(!self.committing.replace(true), "one commit at a time");
+        let committed = self.commit_round().await;
+        self.committing.set(false);
+        committed
+    }
+
+    async fn commit_round(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
+        while self.queue.borrow().is_empty() {
+            self.check_failure()?;
+            self.work.notified().await;
+        }
+        self.check_failure()?;
+        let round = self.gather();
+        while !self.journal.fits(round.body_bytes) {
+            self.check_failure()?;
+            self.maintenance.notify_all();
+            self.journal_room.notified().await;
+        }
+        if let Err(error) = self.write_round(&round).await {
+            self.fail("a journal commit", &error);
+        }
+        self.check_failure()?;
+        Ok(round.logs.into_iter().filter(|(log, next)| log.state.borrow_mut().committed(*next, round.durable)).map(|(log, _)| log).collect())
+    }
+
+    fn check_failure(&self) -> Result<(), Failed> {
+        self.failure.borrow().as_ref().map_or(Ok(()), |why| Err(Failed(why.clone())))
+    }
+
+    /// Is there anything to commit?
+    pub fn is_idle(&self) -> bool {
+        self.queue.borrow().is_empty() && !self.committing.get()
+    }
+
+    /// Takes as many pending batches as one frame holds. What is left stays first in the queue.
+    fn gather(&self) -> Round<D::File> {
+        let body_max = BODY_BYTES_MAX.min(self.journal.capacity() as usize / 4);
+        let mut round = Round::default();
+        while let Some(log) = self.queue.borrow_mut().pop_front() {
+            if log.deleted.get() {
+                continue;
+            }
+            let finished = self.gather_log(&log, &mut round, body_max);
+            log.state.borrow_mut().queued = !finished;
+            if !finished {
+                self.queue.borrow_mut().push_front(log);
+                break;
+            }
+        }
+        round
+    }
+
+    /// `true` if all that the log had pending is in the round now.
+    fn gather_log(&self, log: &SharedLog<D::File>, round: &mut Round<D::File>, body_max: usize) -> bool {
+        let (bypasses, mut pending) = {
+            let mut state = log.state.borrow_mut();
+            let bytes: u64 = state.pending.iter().map(|p| u64::from(p.bytes)).sum();
+            round.durable |= state.config.durability == Durability::Flushed;
+            let first = state.pending.first().map(|p| (p.segment_base, u64::from(p.position)));
+            // Bytes that a destage carried out already were not flushed with it: the journal must have them.
+            let untouched = state.segments.back().is_some_and(|s| first.is_some_and(|(base, at)| base == s.base && s.written <= at));
+            (bytes >= BYPASS_BYTES && untouched, std::mem::take(&mut state.pending))
+        };
+        if bypasses && log.is_ready_for_bypass() && !log.writing.get() {
+            self.add_extent(log, round, &pending);
+            return true;
+        }
+        if pending.iter().any(|p| p.bytes as usize > body_max) {
+            self.add_oversized(log, round, &pending);
+            return true;
+        }
+        let mut taken = 0;
+        while taken < pending.len() && round.runs.len() < RUNS_MAX {
+            let mut count = run_length(&pending[taken..], body_max.saturating_sub(round.body_bytes));
+            if count == 0 && round.runs.is_empty() {
+                count = 1;
+            }
+            if count == 0 {
+                break;
+            }
+            add_run(log, round, &pending[taken..taken + count], RunKind::Inline);
+            taken += count;
+        }
+        if let Some(last) = taken.checked_sub(1) {
+            round.logs.push((log.clone(), pending[last].next_offset));
+        }
+        let left = pending.split_off(taken);
+        let finished = left.is_empty();
+        log.state.borrow_mut().pending = left;
+        finished
+    }
+
+    fn add_extent(&self, log: &SharedLog<D::File>, round: &mut Round<D::File>, pending: &[Pending]) {
+        add_run(log, round, pending, RunKind::Extent);
+        round.logs.push((log.clone(), pending[pending.len() - 1].next_offset));
+        round.bypass.push(log.clone());
+    }
+
+    fn add_oversized(&self, log: &SharedLog<D::File>, round: &mut Round<D::File>, pending: &[Pending]) {
+        let mut rest = pending;
+        while !rest.is_empty() {
+            let (run, after) = rest.split_at(run_length(rest, usize::MAX));
+            add_run(log, round, run, RunKind::Extent);
+            rest = after;
+        }
+        round.logs.push((log.clone(), pending[pending.len() - 1].next_offset));
+        round.oversized.push(log.clone());
+    }
+
+    async fn write_round(&self, round: &Round<D::File>) -> io::Result<()> {
+        let flush = if round.durable { Flush::Dsync } else { Flush::No };
+        // The turns are taken before anything is awaited: nobody else can have begun a write of these logs.
+        let turns: Vec<(SharedLog<D::File>, Turn<'_, D::File>)> = round
+            .bypass
+            .iter()
+            .map(|log| (log.clone(), log.try_turn().expect("nobody writes: looked at while gathering")))
+            .collect();
+        let extents = for_each_bounded(turns, BYPASS_WRITES, |(log, turn)| async move {
+            log.write_out(&self.disk, flush, &turn).await
+        });
+        for log in &round.oversized {
+            let turn = log.turn().await;
+            log.write_out(&self.disk, Flush::No, &turn).await?;
+            self.disk.flush_everything(self.journal.file()).await?;
+        }
+        let (journal, extents) = both(self.journal.write(&round.runs, round.durable), extents).await;
+        extents.into_iter().collect::<io::Result<()>>()?;
+        journal
+    }
+}
+
+impl<F> Default for Round<F> {
+    fn default() -> Self {
+        let (runs, logs, bypass, oversized) = Default::default();
+        Self { runs, logs, body_bytes: 0, durable: false, bypass, oversized }
+    }
+}
+
+/// How many batches from the front lie side by side and fit in `bytes_max` as one run.
+fn run_length(pending: &[Pending], bytes_max: usize) -> usize {
+    let mut bytes = frame::ENTRY_BYTES;
+    let mut count = 0;
+    for p in pending {
+        bytes += p.bytes as usize;
+        if p.segment_base != pending[0].segment_base || bytes > bytes_max {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
+
+fn add_run<F: Clone + 'static>(log: &SharedLog<F>, round: &mut Round<F>, pending: &[Pending], kind: RunKind) {
+    let (first, last) = (&pending[0], &pending[pending.len() - 1]);
+    let slices: Vec<_> = pending.iter().flat_map(|p| p.slices.iter().cloned()).collect();
+    let mut crc = Crc32c::default();
+    slices.iter().for_each(|s| crc.update(s));
+    let run = Run {
+        kind,
+        log: log.id,
+        leader_epoch: last.leader_epoch,
+        base_offset: first.base_offset,
+        next_offset: last.next_offset,
+        segment_base: first.segment_base,
+        position: first.position,
+        bytes: pending.iter().map(|p| p.bytes).sum(),
+        crc: crc.finish(),
+    };
+    round.body_bytes += run.body_bytes();
+    let slices = if kind == RunKind::Inline { slices } else { Vec::new() };
+    round.runs.push(RunBytes { run, slices });
+}
