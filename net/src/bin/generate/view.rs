@@ -7,7 +7,10 @@ use crate::types::{bytes_min, condition, uses_version, view_default, view_lifeti
 
 pub(crate) fn emit(api: &Api, of: &Struct, out: &mut String) -> std::fmt::Result {
     let (name, life) = (&of.name, view_lifetime(api, of));
-    writeln!(out, "#[derive(Clone, Copy, Debug)]\npub struct {name}View{life} {{")?;
+    let is_plain = of.fields.iter().all(|field| field.default.is_none());
+    let needs_default = is_default_needed(api, of);
+    let derived = if needs_default && is_plain { ", Default" } else { "" };
+    writeln!(out, "#[derive(Clone, Copy, Debug{derived})]\npub struct {name}View{life} {{")?;
     for field in &of.fields {
         writeln!(out, "pub {}: {},", field.name, view_type(api, field))?;
     }
@@ -15,7 +18,7 @@ pub(crate) fn emit(api: &Api, of: &Struct, out: &mut String) -> std::fmt::Result
     if is_top(of) {
         decode(api, of, out)?;
     }
-    if is_default_needed(api, of) {
+    if needs_default && !is_plain {
         default(of, life, out)?;
     }
     writeln!(out, "impl<'a> Element<'a> for {name}View{life} {{")?;
