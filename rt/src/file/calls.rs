@@ -1,0 +1,22 @@
+//! System calls on files that the standard library lacks. They block.
+#![allow(unsafe_code)]
+
+use std::{fs, io, os::fd::AsRawFd};
+
+pub(super) fn allocate(file: &fs::File, from: u64, len: u64) -> io::Result<()> {
+    let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let (from, len) = (from.try_into().map_err(too_large)?, len.try_into().map_err(too_large)?);
+    // SAFETY: takes numbers only, and the descriptor is open for the whole call.
+    let status = unsafe { libc::fallocate(file.as_raw_fd(), 0, from, len) };
+    checked(status)
+}
+
+pub(super) fn sync_fs(file: &fs::File) -> io::Result<()> {
+    // SAFETY: takes a descriptor, which is open for the whole call.
+    let status = unsafe { libc::syncfs(file.as_raw_fd()) };
+    checked(status)
+}
+
+fn checked(status: i32) -> io::Result<()> {
+    if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

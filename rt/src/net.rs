@@ -1,0 +1,15 @@
+//! TCP on one shard.
+//!
+//! A call that can be answered now is a plain system call; only when the socket is not ready does the ring wait for
+//! it. So an idle connection holds no buffer, only one operation in flight.
+
+mod listener;
+mod socket;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::ring::message::OutPart;
+pub use listener::{ListenOptions, Listener};
+pub use stream::{Stream, ZERO_COPY_MIN};

@@ -1,0 +1,111 @@
+//! One clone of a task's waker, however many things the task waits for. The executor counts the clones of a task's
+//! waker in 16 bits and panics beyond 32 767, and a shard's long polls can be more than that in one task.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    rc::{Rc, Weak},
+    task::Waker,
+};
+
+/// Counted like an `Rc`; the last drop gives the task's waker back.
+#[derive(Clone)]
+pub(crate) struct SharedWaker(Rc<Waker>);
+
+type Known = HashMap<usize, Weak<Waker>, BuildHasherDefault<AddressHasher>>;
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+impl SharedWaker {
+    pub(crate) fn of(waker: &Waker) -> Self {
+        let key = waker.data() as usize;
+        let known = KNOWN.with_borrow(|known| known.get(&key).and_then(Weak::upgrade));
+        if let Some(known) = known.filter(|known| known.will_wake(waker)) {
+            return Self(known);
+        }
+        let fresh = Rc::new(waker.clone());
+        KNOWN.with_borrow_mut(|known| known.insert(key, Rc::downgrade(&fresh)));
+        Self(fresh)
+    }
+
+    pub(crate) fn is_for(&self, waker: &Waker) -> bool {
+        self.0.will_wake(waker)
+    }
+
+    pub(crate) fn wake(self) {
+        self.0.wake_by_ref();
+    }
+}
+
+impl Drop for SharedWaker {
+    fn drop(&mut self) {
+        if Rc::strong_count(&self.0) > 1 {
+            return;
+        }
+        // The waker itself is dropped after this borrow ends: it may drop a whole task, which comes back here.
+        // While the thread shuts down the table may be gone already, and then nothing needs to leave it.
+        let _ = KNOWN.try_with(|known| {
+            let mut known = known.borrow_mut();
+            let key = self.0.data() as usize;
+            if known.get(&key).is_some_and(|entry| entry.as_ptr() == Rc::as_ptr(&self.0)) {
+                known.remove(&key);
+            }
+        });
+    }
+}
+
+/// Puts `waker` into `place` unless the task's waker is there already.
+pub(crate) fn register(place: &mut Option<SharedWaker>, waker: &Waker) {
+    if !place.as_ref().is_some_and(|known| known.is_for(waker)) {
+        *place = Some(SharedWaker::of(waker));
+    }
+}
+
+/// Fibonacci hashing of an address.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only addresses are hashed here");
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        self.0 = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 ^= self.0 >> 32;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::Arc, task::Wake};
+
+    struct Nothing;
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn many_waits_of_one_task_are_one_clone() {
+        let task = Arc::new(Nothing);
+        let waker = Waker::from(task.clone());
+        let other = Waker::from(Arc::new(Nothing));
+        let mut waits = Vec::new();
+        for _ in 0..100 {
+            waits.push(SharedWaker::of(&waker));
+            waits.push(SharedWaker::of(&other));
+        }
+        assert_eq!(Arc::strong_count(&task), 3);
+        drop(waits);
+        assert_eq!(Arc::strong_count(&task), 2);
+        assert!(KNOWN.with_borrow(HashMap::is_empty));
+    }
+}
