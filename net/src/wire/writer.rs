@@ -10,6 +10,9 @@ use super::records::{Hole, RecordsRef};
 
 /// Longest string with a two-byte length.
 const STRING_BYTES_MAX: usize = i16::MAX as usize;
+/// What an emptied writer keeps of its memory: one large answer is no reason to hold it for ever.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+const KEPT_HOLES_MAX: usize = 4096;
 /// A frame's length field.
 const FRAME_LENGTH_BYTES: usize = 4;
 
@@ -40,10 +43,12 @@ impl Writer {
         Self::default()
     }
 
-    /// Empties the buffer and keeps its memory.
+    /// Empties the buffer and keeps its memory, within a limit.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES_MAX);
         self.holes.clear();
+        self.holes.shrink_to(KEPT_HOLES_MAX);
         self.hole_bytes = 0;
     }
 
@@ -298,6 +303,17 @@ mod tests {
         });
         assert_eq!(bytes[..8], [2, 0, 2, 0, 7, 1, 202, 1]);
         assert_eq!(bytes.len(), 8 + 202);
+    }
+
+    #[test]
+    fn an_emptied_writer_keeps_some_memory() {
+        let mut writer = Writer::new();
+        for bytes in [1000, 10 << 20] {
+            writer.bytes_field(&vec![0; bytes]);
+            writer.clear();
+            assert!(writer.bytes().is_empty());
+            assert!((bytes.min(KEPT_BYTES_MAX)..=KEPT_BYTES_MAX).contains(&writer.bytes.capacity()));
+        }
     }
 
     #[test]
