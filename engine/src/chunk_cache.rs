@@ -29,7 +29,7 @@ struct Key {
 }
 
 enum Slot {
-    Loading(Rc<Notify>),
+    Loading(Notify),
     Ready { slice: PageSlice, used: u64 },
 }
 
@@ -75,6 +75,14 @@ impl<D: Disk> ChunkCache<D> {
         }
     }
 
+    pub(crate) fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    pub(crate) fn pages(&self) -> &PagePool {
+        &self.pages
+    }
+
     /// The bytes from `place.at` to the end of its chunk or of the file.
     pub(crate) async fn slice_from(&self, place: Place<'_, D::File>) -> io::Result<PageSlice> {
         let chunk = place.at / CHUNK_BYTES;
@@ -91,7 +99,7 @@ impl<D: Disk> ChunkCache<D> {
                 _ => None,
             };
             match wait {
-                Some(loading) => loading.notified().await,
+                Some(loading) => loading.wait().await,
                 None => {
                     self.want_next(key, place.file, place.file_bytes);
                     self.load(key, place.file, place.file_bytes).await?;
@@ -114,7 +122,7 @@ impl<D: Disk> ChunkCache<D> {
             && !self.slots.borrow().contains_key(&next)
         {
             ahead.push(Ahead { key: next, file: file.clone(), file_bytes });
-            self.ahead_wanted.notify_all();
+            self.ahead_wanted.wake_all();
         }
     }
 
@@ -123,7 +131,7 @@ impl<D: Disk> ChunkCache<D> {
         loop {
             let wanted = self.ahead.borrow_mut().pop();
             match wanted {
-                None => self.ahead_wanted.notified().await,
+                None => self.ahead_wanted.wait().await,
                 Some(Ahead { key, file, file_bytes }) => {
                     if !self.slots.borrow().contains_key(&key) {
                         // A failed read ahead is no news: the reader who needs the bytes will see the error.
@@ -137,7 +145,7 @@ impl<D: Disk> ChunkCache<D> {
     async fn load(&self, key: Key, file: &D::File, file_bytes: u64) -> io::Result<()> {
         let from = key.chunk * CHUNK_BYTES;
         let bytes = (file_bytes - from).min(CHUNK_BYTES) as usize;
-        let loading = Rc::new(Notify::new());
+        let loading = Notify::new();
         if let Some(Slot::Ready { slice, .. }) = self.slots.borrow_mut().insert(key, Slot::Loading(loading.clone())) {
             self.bytes.set(self.bytes.get() - slice.len());
         }
@@ -149,7 +157,7 @@ impl<D: Disk> ChunkCache<D> {
             slots.insert(key, Slot::Ready { slice: slice.clone(), used: self.tick() });
         }
         drop(slots);
-        loading.notify_all();
+        loading.wake_all();
         self.keep_budget();
         read.map(|_| ())
     }

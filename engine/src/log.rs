@@ -24,6 +24,7 @@ use crate::{
     records,
 };
 
+mod lifecycle;
 pub(crate) mod open;
 pub(crate) mod read;
 pub(crate) mod segment;
@@ -90,6 +91,8 @@ pub enum AppendError {
     OutOfOrderSequence,
     #[error("the producer's epoch is old")]
     StaleProducerEpoch,
+    #[error("the producer has a transaction open")]
+    InTransaction,
     #[error("the batch is malformed")]
     Malformed,
 }
@@ -101,6 +104,7 @@ impl AppendError {
             Self::LargerThanSegment => ErrorCode::RecordListTooLarge,
             Self::OutOfOrderSequence => ErrorCode::OutOfOrderSequenceNumber,
             Self::StaleProducerEpoch => ErrorCode::InvalidProducerEpoch,
+            Self::InTransaction => ErrorCode::InvalidTxnState,
             Self::Malformed => ErrorCode::InvalidRecord,
         }
     }
@@ -157,6 +161,8 @@ pub(crate) struct LogState<F> {
     /// Everything below is in synced segments: where recovery starts to look.
     pub(crate) recovery_point: Offset,
     pub(crate) epochs_changed: bool,
+    /// Producer snapshots on disk, oldest first.
+    pub(crate) snapshots: Vec<Offset>,
     /// Producer snapshots of rolled segments, still to be written.
     pub(crate) snapshots_due: Vec<(Offset, Vec<u8>)>,
     /// On the store's list of logs with something to commit, or with something a checkpoint must write.
@@ -242,7 +248,7 @@ impl<F: Clone> LogState<F> {
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
         let mut header = BatchHeader::read(batch).map_err(|_| AppendError::Malformed)?;
-        if let Some(original) = self.check_producer(&header, now)? {
+        if let Some(original) = self.check_producer(&header)? {
             return Ok(original);
         }
         if batch.len() as u64 > self.config.segment_bytes {
@@ -284,8 +290,8 @@ impl<F: Clone> LogState<F> {
         Ok(Appended { base_offset, next_offset: self.ends.end, log_append_time, duplicate: false })
     }
 
-    fn check_producer(&mut self, header: &BatchHeader, now: Timestamp) -> Result<Option<Appended>, AppendError> {
-        match self.producers.check(header, now) {
+    fn check_producer(&self, header: &BatchHeader) -> Result<Option<Appended>, AppendError> {
+        match self.producers.check(header) {
             Verdict::Append => Ok(None),
             Verdict::Duplicate { base_offset, last_offset, .. } => Ok(Some(Appended {
                 base_offset,
@@ -293,8 +299,10 @@ impl<F: Clone> LogState<F> {
                 log_append_time: Timestamp::NONE,
                 duplicate: true,
             })),
-            Verdict::OutOfOrderSequence => Err(AppendError::OutOfOrderSequence),
-            Verdict::StaleEpoch => Err(AppendError::StaleProducerEpoch),
+            Verdict::OutOfOrder { .. } => Err(AppendError::OutOfOrderSequence),
+            Verdict::StaleEpoch { .. } => Err(AppendError::StaleProducerEpoch),
+            Verdict::InTransaction => Err(AppendError::InTransaction),
+            Verdict::TooManyProducers => Err(AppendError::NoRoom),
         }
     }
 
@@ -337,14 +345,12 @@ impl<F: Clone> LogState<F> {
     }
 
     /// A commit carried everything below `next` to the device, and to stable storage if `flushed`.
-    pub(crate) fn committed(&mut self, next: Offset, flushed: bool) -> bool {
-        let before = self.ends;
+    pub(crate) fn committed(&mut self, next: Offset, flushed: bool) {
         self.ends.written = self.ends.written.max(next);
         if flushed {
             self.ends.durable = self.ends.durable.max(next);
         }
         self.acknowledge();
-        self.ends != before
     }
 
     pub(crate) fn segment_index(&self, offset: Offset) -> Option<usize> {

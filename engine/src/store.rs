@@ -20,7 +20,7 @@ use crate::{
         open::{OpenError, open_log},
         read::{ReadBatches, ReadError, ReadRange},
     },
-    properties,
+    properties::names,
 };
 
 mod checkpoint;
@@ -110,11 +110,12 @@ impl<D: Disk> Store<D> {
         topic: &str,
         config: LogConfig,
         log_start: Option<Offset>,
+        now: Timestamp,
     ) -> Result<SharedLog<D::File>, OpenError> {
         assert!(!self.logs.borrow().contains_key(&id), "log {id} is open already");
         self.serial.set(self.serial.get() + 1);
-        let dir = self.options.data_dir.join(properties::dir_name(topic, id.partition));
-        let log = open_log(&self.cache, id, dir, self.serial.get(), config, log_start).await?;
+        let dir = self.options.data_dir.join(names::dir_name(topic, id.partition));
+        let log = open_log(&self.cache, id, dir, self.serial.get(), config, log_start, now).await?;
         self.logs.borrow_mut().insert(id, log.clone());
         Ok(log)
     }
@@ -158,11 +159,11 @@ impl<D: Disk> Store<D> {
         } else if !state.queued {
             state.queued = true;
             self.queue.borrow_mut().push_back(log.clone());
-            self.work.notify_all();
+            self.work.wake_all();
         }
         drop(state);
         if log.unwritten_bytes() >= maintain::DESTAGE_BYTES {
-            self.maintenance.notify_all();
+            self.maintenance.wake_all();
         }
     }
 
@@ -220,8 +221,8 @@ impl<D: Disk> Store<D> {
     /// Waits until `has_room`.
     pub async fn room(&self) {
         while !self.has_room() && self.failure.borrow().is_none() {
-            self.maintenance.notify_all();
-            self.page_room.notified().await;
+            self.maintenance.wake_all();
+            self.page_room.wait().await;
         }
     }
 
@@ -251,10 +252,10 @@ impl<D: Disk> Store<D> {
             );
             *self.failure.borrow_mut() = Some(format!("{what}: {error}").into());
         }
-        self.work.notify_all();
-        self.journal_room.notify_all();
-        self.page_room.notify_all();
-        self.maintenance.notify_all();
+        self.work.wake_all();
+        self.journal_room.wake_all();
+        self.page_room.wake_all();
+        self.maintenance.wake_all();
     }
 
     /// An error of a segment write: a full disk is waited for, anything else is final.

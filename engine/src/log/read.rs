@@ -11,6 +11,7 @@ use crate::{
     chunk_cache::{ChunkCache, Place},
     disk::Disk,
     index::{OffsetIndex, SegmentIndexes, TimeIndex},
+    properties::names::SegmentFile,
     records,
 };
 
@@ -199,6 +200,11 @@ impl<F: Clone + 'static> Log<F> {
             state.segments[i].indexes.as_ref().map_or(0, |x| x.offset.lookup(offset).position)
         };
         let mut walk = Walk { log: self, cache, segment: base, at: u64::from(hint), piece: None };
+        if hint > 0 && !self.entry_names_batch(&mut walk, offset).await? {
+            tracing::warn!(dir = %self.dir.display(), segment = %base, "an index entry names no batch");
+            self.rebuild_indexes(cache, base).await?;
+            walk = Walk { log: self, cache, segment: base, at: 0, piece: None };
+        }
         while let Some(header) = walk.header().await? {
             if header.last_offset() >= offset {
                 break;
@@ -206,6 +212,42 @@ impl<F: Clone + 'static> Log<F> {
             walk.skip(walk.batch_bytes(&header)?);
         }
         Ok(walk)
+    }
+
+    /// An index is a hint: the batch it names must be there and end with the entry's offset.
+    async fn entry_names_batch<D>(&self, walk: &mut Walk<'_, D>, offset: Offset) -> Result<bool, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        let entry = {
+            let state = self.state.borrow();
+            let i = state.segments.binary_search_by_key(&walk.segment, |s| s.base).map_err(|_| ReadError::OutOfRange)?;
+            state.segments[i].indexes.as_ref().map(|x| x.offset.lookup(offset))
+        };
+        let Some(header) = walk.header_within(walk.segment).await? else { return Ok(false) };
+        Ok(header.magic == 2 && entry.is_some_and(|e| e.offset == header.last_offset()))
+    }
+
+    async fn rebuild_indexes<D>(&self, cache: &ChunkCache<D>, base: Offset) -> Result<(), ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        let limits = self.config().index;
+        let mut walk = Walk { log: self, cache, segment: base, at: 0, piece: None };
+        let mut indexes = SegmentIndexes::new(base, limits);
+        while let Some(header) = walk.header_within(base).await? {
+            let bytes = walk.batch_bytes(&header)?;
+            indexes.append(&header, walk.at as u32, bytes as u32);
+            walk.skip(bytes);
+        }
+        let mut state = self.state.borrow_mut();
+        if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
+            if i + 1 < state.segments.len() {
+                indexes.seal();
+            }
+            state.segments[i].indexes = Some(indexes);
+        }
+        Ok(())
     }
 
     /// Closed segments load their indexes when somebody asks; a file that is not sound is made anew from the log.
@@ -222,8 +264,8 @@ impl<F: Clone + 'static> Log<F> {
             (state.segments[i].bytes, state.config.index)
         };
         let disk = cache.disk();
-        let offsets = disk.read_small(&self.segment_path(base, "index"), INDEX_BYTES_MAX).await;
-        let times = disk.read_small(&self.segment_path(base, "timeindex"), INDEX_BYTES_MAX).await;
+        let offsets = disk.read_small(&self.segment_path(base, SegmentFile::OffsetIndex), INDEX_BYTES_MAX).await;
+        let times = disk.read_small(&self.segment_path(base, SegmentFile::TimeIndex), INDEX_BYTES_MAX).await;
         let loaded = match (offsets, times) {
             (Ok(o), Ok(t)) => OffsetIndex::from_bytes(base, limits.index_bytes_max, &o, bytes as u32)
                 .and_then(|o| Ok((o, TimeIndex::from_bytes(base, limits.index_bytes_max, &t)?)))
@@ -234,15 +276,7 @@ impl<F: Clone + 'static> Log<F> {
             Ok((offset, time)) => SegmentIndexes::of(offset, time, limits),
             Err(why) => {
                 tracing::warn!(dir = %self.dir.display(), segment = %base, %why, "rebuilding the indexes of a segment");
-                let mut walk = Walk { log: self, cache, segment: base, at: 0, piece: None };
-                let mut indexes = SegmentIndexes::new(base, limits);
-                while let Some(header) = walk.header_within(base).await? {
-                    let bytes = walk.batch_bytes(&header)?;
-                    indexes.append(&header, walk.at as u32, bytes as u32);
-                    walk.skip(bytes);
-                }
-                indexes.seal();
-                indexes
+                return self.rebuild_indexes(cache, base).await;
             }
         };
         let mut state = self.state.borrow_mut();
@@ -345,7 +379,7 @@ impl<D: Disk> Walk<'_, D> {
     }
 
     /// The batch at hand as bytes side by side; steps behind it.
-    async fn copy(&mut self, header: &BatchHeader, bytes: usize) -> Result<Vec<u8>, ReadError> {
+    pub(crate) async fn copy(&mut self, header: &BatchHeader, bytes: usize) -> Result<Vec<u8>, ReadError> {
         let mut slices = Vec::new();
         self.take(header, bytes, &mut slices).await?;
         Ok(slices.iter().flat_map(|s| s.iter().copied()).collect())

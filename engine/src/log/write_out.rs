@@ -11,7 +11,10 @@ use rt::pages::{BLOCK, Blocks};
 use super::Log;
 use crate::{
     disk::{Disk, Flush, is_full},
-    properties::{self, PARTITION_METADATA_FILE, PartitionMetadata},
+    properties::{
+        PARTITION_METADATA_FILE, PartitionMetadata,
+        names::{SegmentFile, SegmentFileName},
+    },
 };
 
 /// Largest single write: bounds how long one log keeps the device from the others.
@@ -31,7 +34,7 @@ pub(crate) struct Turn<'a, F: Clone + 'static>(&'a Log<F>);
 impl<F: Clone + 'static> Drop for Turn<'_, F> {
     fn drop(&mut self) {
         self.0.writing.set(false);
-        self.0.writing_done.notify_all();
+        self.0.writing_done.wake_all();
     }
 }
 
@@ -53,7 +56,7 @@ impl<F: Clone + 'static> Log<F> {
             if let Some(turn) = self.try_turn() {
                 return turn;
             }
-            self.writing_done.notified().await;
+            self.writing_done.wait().await;
         }
     }
 
@@ -134,7 +137,7 @@ impl<F: Clone + 'static> Log<F> {
         if let Some(file) = file {
             return Ok(file);
         }
-        let path = self.segment_path(base, "log");
+        let path = self.segment_path(base, SegmentFile::Log);
         if is_new {
             self.make_dir(disk).await?;
         }
@@ -228,8 +231,8 @@ impl<F: Clone + 'static> Log<F> {
             };
             disk.truncate(&file, bytes).await?;
             if let Some((offsets, times)) = files {
-                disk.write_small(&self.segment_path(base, "index"), offsets).await?;
-                disk.write_small(&self.segment_path(base, "timeindex"), times).await?;
+                disk.write_small(&self.segment_path(base, SegmentFile::OffsetIndex), offsets).await?;
+                disk.write_small(&self.segment_path(base, SegmentFile::TimeIndex), times).await?;
             }
             let mut state = self.state.borrow_mut();
             let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { continue };
@@ -255,11 +258,11 @@ impl<F: Clone + 'static> Log<F> {
             .collect()
     }
 
-    pub(crate) fn segment_path(&self, base: Offset, extension: &str) -> PathBuf {
-        segment_path(&self.dir, base, extension)
+    pub(crate) fn segment_path(&self, base: Offset, file: SegmentFile) -> PathBuf {
+        segment_path(&self.dir, base, file)
     }
 }
 
-pub(crate) fn segment_path(dir: &Path, base: Offset, extension: &str) -> PathBuf {
-    dir.join(properties::segment_file_name(base, extension))
+pub(crate) fn segment_path(dir: &Path, base: Offset, file: SegmentFile) -> PathBuf {
+    dir.join(SegmentFileName::live(base, file).to_string())
 }

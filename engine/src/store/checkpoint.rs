@@ -40,7 +40,7 @@ impl<D: Disk> Store<D> {
         if self.disk_full.replace(false) {
             tracing::info!(data = %self.options.data_dir.display(), "there is room on the disk again: produce goes on");
         }
-        self.journal_room.notify_all();
+        self.journal_room.wake_all();
     }
 
     /// `false` if the disk is full (or worse): what was not written stays where it is.

@@ -54,20 +54,25 @@ impl<D: Disk> Store<D> {
     async fn commit_round(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
         while self.queue.borrow().is_empty() {
             self.check_failure()?;
-            self.work.notified().await;
+            self.work.wait().await;
         }
         self.check_failure()?;
         let round = self.gather();
         while !self.journal.fits(round.body_bytes) {
             self.check_failure()?;
-            self.maintenance.notify_all();
-            self.journal_room.notified().await;
+            self.maintenance.wake_all();
+            self.journal_room.wait().await;
         }
         if let Err(error) = self.write_round(&round).await {
             self.fail("a journal commit", &error);
         }
         self.check_failure()?;
-        Ok(round.logs.into_iter().filter(|(log, next)| log.state.borrow_mut().committed(*next, round.durable)).map(|(log, _)| log).collect())
+        // Also logs whose ends a checkpoint had moved already: their waiters have not been told.
+        let committed = round.logs.into_iter().map(|(log, next)| {
+            log.state.borrow_mut().committed(next, round.durable);
+            log
+        });
+        Ok(committed.collect())
     }
 
     fn check_failure(&self) -> Result<(), Failed> {

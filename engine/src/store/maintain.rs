@@ -23,7 +23,7 @@ const EVICT_PERCENT: usize = 75;
 impl<D: Disk> Store<D> {
     /// Waits until something asks for `maintain` before the next tick does.
     pub async fn maintenance_wanted(&self) {
-        self.maintenance.notified().await;
+        self.maintenance.wait().await;
     }
 
     /// One pump a shard calls this on a tick and when it is wanted. Returns when what was due is done.
@@ -37,7 +37,7 @@ impl<D: Disk> Store<D> {
         }
         for _ in 0..GROW_STEPS {
             match self.journal.grow_towards(self.options.journal_bytes_max).await {
-                Ok(true) => self.journal_room.notify_all(),
+                Ok(true) => self.journal_room.wake_all(),
                 Ok(false) => break,
                 // Growing is a comfort: a full disk here is no failure, the journal goes on with what it has.
                 Err(error) if crate::disk::is_full(&error) => break,
@@ -46,7 +46,7 @@ impl<D: Disk> Store<D> {
         }
         self.evict(self.pages.budget_bytes() / 100 * EVICT_PERCENT);
         if self.pages.in_use_bytes() < self.pages.budget_bytes() / 100 * super::ROOM_PERCENT {
-            self.page_room.notify_all();
+            self.page_room.wake_all();
         }
     }
 

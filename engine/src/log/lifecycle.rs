@@ -1,0 +1,143 @@
+//! What happens to a log beside appending and reading: side files, syncing, eviction, trimming, the end.
+
+use std::io;
+
+use model::Offset;
+use rt::pages::PagePool;
+
+use super::{Log, LogState, write_out::Turn};
+use crate::{disk::Disk, epochs::LEADER_EPOCH_FILE, properties::names::SegmentFile};
+
+/// Producer snapshots kept beside the log, as many as Kafka keeps: the newest may be damaged.
+const SNAPSHOTS_KEPT: usize = 2;
+/// A file with less reserve than this behind a stream is made longer.
+const SPACE_LOW_BYTES: u64 = 4 << 20;
+const STREAM_BYTES_MIN: u64 = 1 << 20;
+
+/// How far a log was in its files when a sync began.
+pub(crate) struct SyncMark<F> {
+    pub(crate) files: Vec<F>,
+    pub(crate) named: bool,
+    written: Vec<(Offset, u64)>,
+    in_segments: Offset,
+}
+
+impl<F: Clone + 'static> Log<F> {
+    /// Snapshots of rolled segments and the leader epochs; with `closing` a snapshot of the end as well.
+    pub(crate) async fn write_side_files<D>(&self, disk: &D, closing: bool) -> io::Result<()>
+    where
+        D: Disk<File = F>,
+    {
+        let (mut snapshots, epochs) = {
+            let mut state = self.state.borrow_mut();
+            if state.in_segments == Offset::ZERO {
+                return Ok(());
+            }
+            let changed = std::mem::take(&mut state.epochs_changed);
+            (std::mem::take(&mut state.snapshots_due), changed.then(|| state.epochs.write()))
+        };
+        if closing {
+            let state = self.state.borrow();
+            snapshots.push((state.ends.end, state.producers.snapshot()));
+        }
+        for (offset, bytes) in snapshots {
+            disk.write_small(&self.segment_path(offset, SegmentFile::Snapshot), bytes).await?;
+            let mut state = self.state.borrow_mut();
+            if state.snapshots.last() != Some(&offset) {
+                state.snapshots.push(offset);
+            }
+        }
+        if let Some(bytes) = epochs {
+            disk.write_small(&self.dir.join(LEADER_EPOCH_FILE), bytes).await?;
+        }
+        let surplus: Vec<Offset> = {
+            let mut state = self.state.borrow_mut();
+            let count = state.snapshots.len().saturating_sub(SNAPSHOTS_KEPT);
+            state.snapshots.drain(..count).collect()
+        };
+        for offset in surplus {
+            remove_if_there(disk, &self.segment_path(offset, SegmentFile::Snapshot)).await?;
+        }
+        Ok(())
+    }
+
+    /// The largest timestamp must stand in the time index of a segment that is left behind.
+    pub(crate) fn seal_active(&self) {
+        if let Some(indexes) = self.state.borrow_mut().segments.back_mut().and_then(|s| s.indexes.as_mut()) {
+            indexes.seal();
+        }
+    }
+
+    pub(crate) fn sync_mark(&self) -> SyncMark<F> {
+        let state = self.state.borrow();
+        let unsynced = || state.segments.iter().rev().take_while(|s| s.flushed < s.bytes || !s.named);
+        SyncMark {
+            files: unsynced().filter(|s| s.flushed < s.written).filter_map(|s| s.file.clone()).collect(),
+            named: unsynced().all(|s| s.named || s.written == 0),
+            written: unsynced().map(|s| (s.base, s.written)).collect(),
+            in_segments: state.in_segments,
+        }
+    }
+
+    pub(crate) fn synced(&self, mark: &SyncMark<F>) {
+        let mut state = self.state.borrow_mut();
+        for &(base, written) in &mark.written {
+            if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
+                let segment = &mut state.segments[i];
+                segment.flushed = segment.flushed.max(written);
+                segment.named |= written > 0;
+            }
+        }
+        state.recovery_point = state.recovery_point.max(mark.in_segments);
+        state.ends.durable = state.ends.durable.max(mark.in_segments);
+        state.acknowledge();
+    }
+
+    /// A stream is about to run out of prepared file.
+    pub(crate) fn wants_space(&self) -> bool {
+        let state = self.state.borrow();
+        state.segments.back().is_some_and(|s| {
+            s.file.is_some() && s.bytes >= STREAM_BYTES_MIN && s.allocated < (s.bytes + SPACE_LOW_BYTES).min(state.config.segment_bytes)
+        })
+    }
+
+    /// Lets one page go that the segment files have as well; answers how many bytes came free.
+    pub(crate) fn evict(&self, pool: &PagePool, shrink: bool) -> usize {
+        let state = &mut *self.state.borrow_mut();
+        let (tail, segments) = (&mut state.tail, &state.segments);
+        let written = |base| LogState::written_of(segments, base);
+        if shrink { tail.shrink_last(pool, written) } else { tail.evict_one(written) }
+    }
+
+    /// Removes whole segments below the log's start, files and all.
+    pub(crate) async fn remove_segments_below_start<D>(&self, disk: &D, _turn: &Turn<'_, F>) -> io::Result<()>
+    where
+        D: Disk<File = F>,
+    {
+        loop {
+            let base = {
+                let mut state = self.state.borrow_mut();
+                let start = state.ends.start;
+                // A segment goes when the next one begins at or below the start; the active one always stays.
+                if state.segments.len() < 2 || state.segments[1].base > start {
+                    return Ok(());
+                }
+                let segment = state.segments.pop_front().expect("two at least");
+                let next = state.segments[0].base;
+                state.tail.drop_before(next);
+                state.epochs_changed |= state.epochs.truncate_from_start(start);
+                segment.base
+            };
+            for file in SegmentFile::ALL {
+                remove_if_there(disk, &self.segment_path(base, file)).await?;
+            }
+        }
+    }
+}
+
+async fn remove_if_there<D: Disk>(disk: &D, path: &std::path::Path) -> io::Result<()> {
+    match disk.remove(path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}

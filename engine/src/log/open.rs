@@ -1,0 +1,322 @@
+//! Opening a log whose folder is clean: everything in its segments counts, and what does not parse is corruption, not a
+//! torn tail (recovery has cut those before).
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use model::{BatchView, Offset, Timestamp, TopicPartition, batch::HEADER_BYTES};
+use rt::{notify::Notify, pages::BLOCK};
+
+use super::{Ends, Log, LogConfig, LogState, SharedLog, read::ReadError, segment::Segment, tail::Tail, write_out::segment_path};
+use crate::{
+    block_reader::BlockReader,
+    chunk_cache::ChunkCache,
+    disk::Disk,
+    epochs::{EpochCache, LEADER_EPOCH_FILE},
+    index::{OffsetIndex, SegmentIndexes, TimeIndex},
+    producers::{ProducerLimits, ProducerStates},
+    properties::{
+        PARTITION_METADATA_FILE, PartitionMetadata,
+        names::{FileState, SegmentFile, SegmentFileName},
+    },
+};
+
+/// Side files above this are not believed.
+const SIDE_FILE_BYTES_MAX: usize = 256 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error(
+        "{path} is corrupt at byte {position}: {why}. Nothing is cut; restore the file from a backup or delete the topic"
+    )]
+    Corrupt { path: PathBuf, position: u64, why: String },
+    #[error("{dir} belongs to topic id {found}, not to {wanted}")]
+    OtherTopic { dir: PathBuf, found: String, wanted: String },
+    #[error("{0}")]
+    Read(#[from] ReadError),
+}
+
+pub(crate) async fn open_log<D: Disk>(
+    cache: &ChunkCache<D>,
+    id: TopicPartition,
+    dir: PathBuf,
+    serial: u64,
+    config: LogConfig,
+    log_start: Option<Offset>,
+    now: Timestamp,
+) -> Result<SharedLog<D::File>, OpenError> {
+    let names = match cache.disk().list(&dir).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        names => names?,
+    };
+    if !names.is_empty() {
+        check_topic_id(cache.disk(), &dir, id).await?;
+    }
+    let bases = offsets_with(&names, SegmentFile::Log);
+    let mut segments = VecDeque::with_capacity(bases.len().max(1));
+    for &base in &bases {
+        segments.push_back(closed_segment(cache, &dir, base, config).await?);
+    }
+    let mut tail = Tail::default();
+    let end = match segments.back_mut() {
+        None => {
+            let start = log_start.unwrap_or(Offset::ZERO);
+            segments.push_back(Segment::empty(start, config.index));
+            start
+        }
+        Some(active) => open_active(cache, &dir, active, config, &mut tail).await?,
+    };
+    let start = log_start.unwrap_or(Offset::ZERO).max(segments[0].base);
+    let start = start.min(end);
+    let log = Rc::new(Log {
+        id,
+        dir,
+        serial,
+        state: RefCell::new(LogState {
+            config,
+            segments,
+            tail,
+            producers: ProducerStates::new(ProducerLimits::default(), start),
+            epochs: EpochCache::default(),
+            pending: Vec::new(),
+            ends: Ends { start, end, written: end, durable: end, acknowledged: end },
+            in_segments: end,
+            recovery_point: end,
+            epochs_changed: false,
+            snapshots: offsets_with(&names, SegmentFile::Snapshot),
+            snapshots_due: Vec::new(),
+            queued: false,
+            unsynced: false,
+            unsynced_since: Timestamp::NONE,
+        }),
+        writing: Cell::new(false),
+        writing_done: Notify::new(),
+        offline: Cell::new(false),
+        deleted: Cell::new(false),
+    });
+    load_epochs(cache, &log).await?;
+    load_producers(cache, &log, now).await?;
+    Ok(log)
+}
+
+async fn check_topic_id<D: Disk>(disk: &D, dir: &Path, id: TopicPartition) -> Result<(), OpenError> {
+    let path = dir.join(PARTITION_METADATA_FILE);
+    let read = disk.read_small(&path, SIDE_FILE_BYTES_MAX).await;
+    match read.ok().and_then(|bytes| PartitionMetadata::read(&bytes).ok()) {
+        Some(found) if found.topic_id != id.topic => {
+            let (found, wanted) = (found.topic_id.to_string(), id.topic.to_string());
+            Err(OpenError::OtherTopic { dir: dir.to_owned(), found, wanted })
+        }
+        Some(_) => Ok(()),
+        // A crash may have left it empty; the cluster's metadata says whose folder this is.
+        None => Ok(disk.write_small(&path, PartitionMetadata { topic_id: id.topic }.write()).await?),
+    }
+}
+
+/// Base offsets of the files with this extension, rising.
+pub(crate) fn offsets_with(names: &[String], file: SegmentFile) -> Vec<Offset> {
+    let mut offsets: Vec<Offset> = names
+        .iter()
+        .filter_map(|name| SegmentFileName::parse(name))
+        .filter(|found| found.file == file && found.state == FileState::Live)
+        .map(|found| found.base_offset)
+        .collect();
+    offsets.sort();
+    offsets
+}
+
+async fn closed_segment<D: Disk>(
+    cache: &ChunkCache<D>,
+    dir: &Path,
+    base: Offset,
+    config: LogConfig,
+) -> Result<Segment<D::File>, OpenError> {
+    let file = cache.disk().open(&segment_path(dir, base, SegmentFile::Log), false).await?;
+    let bytes = cache.disk().file_bytes(&file).await?;
+    let mut segment = Segment::empty(base, config.index);
+    (segment.bytes, segment.written, segment.flushed, segment.allocated) = (bytes, bytes, bytes, bytes);
+    segment.indexes = None;
+    segment.named = true;
+    segment.finished = true;
+    Ok(segment)
+}
+
+/// The last segment is scanned from its last index entry on, and its last block is brought back into memory.
+async fn open_active<D: Disk>(
+    cache: &ChunkCache<D>,
+    dir: &Path,
+    segment: &mut Segment<D::File>,
+    config: LogConfig,
+    tail: &mut Tail,
+) -> Result<Offset, OpenError> {
+    let disk = cache.disk();
+    let path = segment_path(dir, segment.base, SegmentFile::Log);
+    let file = disk.open(&path, false).await?;
+    let mut indexes = read_indexes(disk, dir, segment, config).await;
+    let mut reader = BlockReader::new(disk.clone(), file.clone(), cache.pages().clone()).await?;
+    if let Some(entry) = indexes.offset.last_entry() {
+        let batch = checked_batch(&mut reader, u64::from(entry.position)).await?;
+        if !batch.is_ok_and(|(header, _)| header.last_offset() == entry.offset) {
+            tracing::warn!(dir = %dir.display(), segment = %segment.base, "the offset index names no batch: rebuilding it");
+            indexes = SegmentIndexes::new(segment.base, config.index);
+        }
+    }
+    let mut position = u64::from(indexes.offset.last_entry().map_or(0, |e| e.position));
+    let mut next = segment.base;
+    let indexed_until = position;
+    while position < segment.bytes {
+        let batch = checked_batch(&mut reader, position).await?;
+        let (header, bytes) = batch.map_err(|why| OpenError::Corrupt { path: path.clone(), position, why })?;
+        if header.base_offset() < next {
+            let why = format!("base offset {} where {next} or more is due", header.base_offset());
+            return Err(OpenError::Corrupt { path, position, why });
+        }
+        // The batch of the last index entry is in the index already.
+        if position > indexed_until || indexed_until == 0 {
+            indexes.append(&header, position as u32, bytes as u32);
+        } else {
+            indexes.time.observe(header.max_timestamp(), header.last_offset());
+        }
+        segment.first_timestamp.get_or_insert(header.max_timestamp());
+        next = header.next_offset();
+        position += bytes as u64;
+    }
+    if position > 0 && indexed_until > 0 {
+        let first = checked_batch(&mut reader, 0).await?;
+        segment.first_timestamp = first.ok().map(|(header, _)| header.max_timestamp());
+    }
+    let block_at = segment.bytes - segment.bytes % BLOCK as u64;
+    if block_at < segment.bytes {
+        let mut page = cache.pages().take(BLOCK).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        page.append(reader.bytes(block_at, (segment.bytes - block_at) as usize).await?);
+        tail.resume(segment.base, block_at, page);
+    }
+    segment.indexes = Some(indexes);
+    segment.file = Some(file);
+    segment.finished = false;
+    Ok(next)
+}
+
+/// The whole batch at a position, its checksum right, or what is wrong with it.
+pub(crate) async fn checked_batch<D: Disk>(
+    reader: &mut BlockReader<D>,
+    position: u64,
+) -> io::Result<Result<(model::BatchHeader, usize), String>> {
+    let head = reader.bytes(position, HEADER_BYTES).await?;
+    let bytes = match model::BatchHeader::read(head).and_then(|h| h.total_bytes()) {
+        Ok(bytes) if position + bytes as u64 <= reader.file_bytes() => bytes,
+        Ok(_) => return Ok(Err("the batch is cut short".into())),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let batch = reader.bytes(position, bytes).await?;
+    Ok(BatchView::check(batch).map(|view| (*view.header(), bytes)).map_err(|e| e.to_string()))
+}
+
+async fn read_indexes<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    segment: &Segment<D::File>,
+    config: LogConfig,
+) -> SegmentIndexes {
+    let (base, limit) = (segment.base, config.index.index_bytes_max);
+    let offsets = disk.read_small(&segment_path(dir, base, SegmentFile::OffsetIndex), SIDE_FILE_BYTES_MAX).await;
+    let times = disk.read_small(&segment_path(dir, base, SegmentFile::TimeIndex), SIDE_FILE_BYTES_MAX).await;
+    let parsed = match (offsets, times) {
+        (Ok(o), Ok(t)) => OffsetIndex::from_bytes(base, limit, &o, segment.bytes as u32)
+            .and_then(|o| Ok((o, TimeIndex::from_bytes(base, limit, &t)?)))
+            .map_err(|e| e.to_string()),
+        (Err(e), _) | (_, Err(e)) => Err(e.to_string()),
+    };
+    match parsed {
+        Ok((offset, time)) => SegmentIndexes::of(offset, time, config.index),
+        Err(why) => {
+            if segment.bytes > 0 {
+                tracing::warn!(dir = %dir.display(), segment = %base, %why, "rebuilding the indexes of the active segment");
+            }
+            SegmentIndexes::new(base, config.index)
+        }
+    }
+}
+
+async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -> Result<(), OpenError> {
+    let path = log.dir.join(LEADER_EPOCH_FILE);
+    let read = cache.disk().read_small(&path, SIDE_FILE_BYTES_MAX).await;
+    if let Some(epochs) = read.ok().and_then(|bytes| EpochCache::read(&bytes).ok()) {
+        let mut state = log.state.borrow_mut();
+        state.epochs = epochs;
+        // The file may be older or newer than the log: what it says beyond the end never happened.
+        let end = state.ends.end;
+        state.epochs_changed |= state.epochs.truncate_from_end(end);
+    }
+    let known = log.state.borrow().epochs.latest().map_or(log.ends().start, |e| e.start_offset);
+    if known >= log.ends().end {
+        return Ok(());
+    }
+    let last = {
+        let mut walk = log.walk_to(cache, log.ends().end + -1).await?;
+        walk.header().await?.map(|h| h.leader_epoch())
+    };
+    let latest = log.state.borrow().epochs.latest().map(|e| e.epoch);
+    if latest == last {
+        return Ok(());
+    }
+    // Rare: the file was lost or is behind. Every batch says its epoch.
+    let mut walk = log.walk_to(cache, known).await?;
+    while let Some(header) = walk.header().await? {
+        let mut state = log.state.borrow_mut();
+        state.epochs_changed |= state.epochs.assign(header.leader_epoch(), header.base_offset());
+        drop(state);
+        walk.skip(walk.batch_bytes(&header)?);
+    }
+    Ok(())
+}
+
+/// Producer state is the newest readable snapshot plus what the log says after it.
+async fn load_producers<D: Disk>(
+    cache: &ChunkCache<D>,
+    log: &SharedLog<D::File>,
+    now: Timestamp,
+) -> Result<(), OpenError> {
+    let (snapshots, start, end) = {
+        let state = log.state.borrow();
+        (state.snapshots.clone(), state.ends.start, state.ends.end)
+    };
+    let mut from = start;
+    for &offset in snapshots.iter().rev().filter(|&&o| o <= end && o >= start) {
+        let bytes = cache.disk().read_small(&segment_path(&log.dir, offset, SegmentFile::Snapshot), SIDE_FILE_BYTES_MAX).await;
+        let parsed = bytes.map_err(|e| e.to_string()).and_then(|bytes| {
+            ProducerStates::from_snapshot(&bytes, offset, ProducerLimits::default(), now).map_err(|e| e.to_string())
+        });
+        match parsed {
+            Ok(states) => {
+                log.state.borrow_mut().producers = states;
+                from = offset;
+                break;
+            }
+            Err(why) => tracing::warn!(dir = %log.dir.display(), %offset, %why, "a producer snapshot is not used"),
+        }
+    }
+    if from >= end {
+        return Ok(());
+    }
+    let mut walk = log.walk_to(cache, from).await?;
+    while let Some(header) = walk.header().await? {
+        let bytes = walk.batch_bytes(&header)?;
+        if header.is_control() {
+            let batch = walk.copy(&header, bytes).await?;
+            // A marker that does not parse was checked when it was appended: nothing to end.
+            let _ = log.state.borrow_mut().producers.replay(&header, &batch[HEADER_BYTES..], now);
+        } else {
+            log.state.borrow_mut().producers.applied(&header, header.base_offset(), now);
+            walk.skip(bytes);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,481 @@
+//! After an unclean stop: the journals' chains are followed, every log gets back what its segments lack, torn tails are
+//! cut, and the directory is as clean as after a stop in order. Running it twice changes nothing the second time.
+//!
+//! ```text
+//!   segment   |####### synced ########|..... written, perhaps .....|  zeros
+//!             0                 recovery point
+//!   journal                           |run|run|extent|run|   (in order, whole or not at all)
+//! ```
+//! From the recovery point on the journal's runs are put into the segments, an extent is checked where it lies, and
+//! behind the last run whole batches that continue the log are kept: they were written, if not acknowledged.
+//! What is missing or wrong *below* the recovery point, or under a run that later frames build on, is corruption: the
+//! log is refused and nothing of it is cut.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use model::{Offset, TopicPartition, batch::crc32c};
+use rt::pages::{BLOCK, PAGE_MAX, PagePool};
+
+use crate::{
+    block_reader::BlockReader,
+    checkpoint::OffsetCheckpoint,
+    disk::{Disk, Flush},
+    index::{OffsetIndex, TimeIndex},
+    journal::{
+        frame::RunKind,
+        scan::{self, FoundRun, ScanError},
+    },
+    log::{
+        open::{checked_batch, offsets_with},
+        write_out::segment_path,
+    },
+    properties::{
+        PARTITION_METADATA_FILE, PartitionMetadata,
+        names::{self, SegmentFile},
+    },
+    store::JOURNAL_DIR,
+};
+
+const SIDE_FILE_BYTES_MAX: usize = 256 << 20;
+/// Runs that lie side by side are put into a segment together up to this size.
+const JOIN_BYTES_MAX: usize = 4 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Journal(#[from] ScanError),
+    #[error("the recovery points in {path} are damaged: {why}. Restore the file from a backup")]
+    RecoveryPoints { path: PathBuf, why: String },
+    #[error(
+        "{path} is corrupt at byte {position}, below the durable mark: {why}. Nothing is cut; restore the file from a \
+         backup, or delete the topic"
+    )]
+    Corrupt { path: PathBuf, position: u64, why: String },
+}
+
+/// What the journals of the last life hold.
+pub struct Recovery<D: Disk> {
+    disk: D,
+    pages: PagePool,
+    data_dir: PathBuf,
+    journals: Vec<JournalFile<D::File>>,
+    runs: BTreeMap<TopicPartition, Vec<(usize, FoundRun)>>,
+    recovery_points: BTreeMap<TopicPartition, Offset>,
+}
+
+struct JournalFile<F> {
+    path: PathBuf,
+    file: F,
+}
+
+/// What became of one log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Restored {
+    pub end: Offset,
+    pub runs_applied: usize,
+    /// Bytes behind the last whole batch that were cut.
+    pub cut_bytes: u64,
+}
+
+impl<D: Disk> Recovery<D> {
+    /// Reads all journals and recovery points of a data directory, of however many shards.
+    pub async fn scan(disk: D, pages: PagePool, data_dir: &Path) -> Result<Self, RecoveryError> {
+        let mut this = Self {
+            disk,
+            pages,
+            data_dir: data_dir.to_owned(),
+            journals: Vec::new(),
+            runs: BTreeMap::new(),
+            recovery_points: BTreeMap::new(),
+        };
+        let dir = data_dir.join(JOURNAL_DIR);
+        let names = match this.disk.list(&dir).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names?,
+        };
+        for name in &names {
+            let path = dir.join(name);
+            if name.ends_with(".journal") {
+                this.scan_journal(path).await?;
+            } else if name.ends_with(".recovery-points") {
+                this.read_recovery_points(path).await?;
+            }
+        }
+        Ok(this)
+    }
+
+    async fn scan_journal(&mut self, path: PathBuf) -> Result<(), RecoveryError> {
+        let file = self.disk.open(&path, false).await?;
+        // A crash in the very first moments leaves a journal without a superblock, and nothing was acknowledged.
+        if self.is_blank(&file).await? {
+            return Ok(());
+        }
+        let contents = scan::scan(&self.disk, &file, &self.pages, path.clone()).await?;
+        let journal = self.journals.len();
+        for found in contents.runs {
+            self.runs.entry(found.run.log).or_default().push((journal, found));
+        }
+        self.journals.push(JournalFile { path, file });
+        Ok(())
+    }
+
+    async fn is_blank(&self, file: &D::File) -> io::Result<bool> {
+        let mut reader = BlockReader::new(self.disk.clone(), file.clone(), self.pages.clone()).await?;
+        let mut at = 0;
+        while at < reader.file_bytes() {
+            let window = reader.bytes(at, PAGE_MAX).await?;
+            if window.iter().any(|&b| b != 0) {
+                return Ok(false);
+            }
+            at += window.len() as u64;
+        }
+        Ok(true)
+    }
+
+    async fn read_recovery_points(&mut self, path: PathBuf) -> Result<(), RecoveryError> {
+        let bytes = self.disk.read_small(&path, SIDE_FILE_BYTES_MAX).await?;
+        let bad = |why: String| RecoveryError::RecoveryPoints { path: path.clone(), why };
+        let points = OffsetCheckpoint::read(&bytes).map_err(|e| bad(e.to_string()))?;
+        for (topic, partition, offset) in points.iter() {
+            let topic = model::TopicId::from_base64(topic).ok_or_else(|| bad(format!("{topic} is no topic id")))?;
+            let point = self.recovery_points.entry(TopicPartition::new(topic, partition)).or_default();
+            *point = offset.max(*point);
+        }
+        Ok(())
+    }
+
+    /// Logs that have something in a journal.
+    pub fn logs(&self) -> impl Iterator<Item = TopicPartition> + '_ {
+        self.runs.keys().copied()
+    }
+
+    /// Makes the folder of one log whole: see the head of this file. `topic` is its name.
+    pub async fn restore(&self, id: TopicPartition, topic: &str) -> Result<Restored, RecoveryError> {
+        let dir = self.data_dir.join(names::dir_name(topic, id.partition));
+        let no_runs = Vec::new();
+        let runs = self.runs.get(&id).unwrap_or(&no_runs);
+        let names = match self.disk.list(&dir).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names?,
+        };
+        let bases = offsets_with(&names, SegmentFile::Log);
+        let point = self.recovery_points.get(&id).copied();
+        if names.is_empty() && runs.is_empty() && point.is_none_or(|p| p == Offset::ZERO) {
+            return Ok(Restored { end: Offset::ZERO, runs_applied: 0, cut_bytes: 0 });
+        }
+        if names.is_empty() {
+            self.make_dir(&dir, id).await?;
+        }
+        let mut rebuild = Rebuild::begin(self, dir, bases, point.unwrap_or(Offset::ZERO)).await?;
+        rebuild.apply(runs).await?;
+        rebuild.finish().await
+    }
+
+    async fn make_dir(&self, dir: &Path, id: TopicPartition) -> io::Result<()> {
+        match self.disk.create_dir(dir).await {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            done => done?,
+        }
+        self.disk.write_small(&dir.join(PARTITION_METADATA_FILE), PartitionMetadata { topic_id: id.topic }.write()).await
+    }
+
+    /// Everything restored is made durable; only then do the journals and recovery points of the last life go.
+    pub async fn finish(self) -> Result<(), RecoveryError> {
+        let Some(anchor) = self.journals.first() else { return Ok(()) };
+        self.disk.flush_everything(&anchor.file).await?;
+        for journal in &self.journals {
+            self.disk.remove(&journal.path).await?;
+        }
+        Ok(self.disk.flush_dir(&self.data_dir.join(JOURNAL_DIR)).await?)
+    }
+}
+
+/// One log on its way back: the place behind its last good byte.
+struct Rebuild<'a, D: Disk> {
+    recovery: &'a Recovery<D>,
+    dir: PathBuf,
+    bases: Vec<Offset>,
+    segment: Offset,
+    file: Option<D::File>,
+    position: u64,
+    next: Offset,
+    runs_applied: usize,
+    joined: Vec<u8>,
+    /// Where `joined` begins.
+    joined_at: u64,
+}
+
+impl<'a, D: Disk> Rebuild<'a, D> {
+    /// Stands at the recovery point, which must be there.
+    async fn begin(
+        recovery: &'a Recovery<D>,
+        dir: PathBuf,
+        bases: Vec<Offset>,
+        point: Offset,
+    ) -> Result<Self, RecoveryError> {
+        let first = bases.first().copied().unwrap_or(Offset::ZERO);
+        let segment = bases.iter().rev().find(|&&b| b <= point).copied().unwrap_or(first);
+        let mut this = Self {
+            recovery,
+            dir,
+            bases,
+            segment,
+            file: None,
+            position: 0,
+            next: segment,
+            runs_applied: 0,
+            joined: Vec::new(),
+            joined_at: 0,
+        };
+        if this.bases.is_empty() {
+            if point > Offset::ZERO {
+                return Err(this.corrupt(0, format!("the log has no segment, but was synced up to offset {point}")));
+            }
+            return Ok(this);
+        }
+        this.file = Some(this.open(segment, false).await?);
+        this.position = this.hint(point).await?;
+        let torn = this.scan_until(point).await?;
+        if this.next < point {
+            let why = torn.unwrap_or_else(|| "the file ends".into());
+            return Err(this.corrupt(this.position, format!("{why}, but the log was synced up to offset {point}")));
+        }
+        Ok(this)
+    }
+
+    fn corrupt(&self, position: u64, why: String) -> RecoveryError {
+        RecoveryError::Corrupt { path: segment_path(&self.dir, self.segment, SegmentFile::Log), position, why }
+    }
+
+    async fn open(&self, base: Offset, create: bool) -> io::Result<D::File> {
+        self.recovery.disk.open(&segment_path(&self.dir, base, SegmentFile::Log), create).await
+    }
+
+    /// A place in the segment at or before the recovery point, from its index if that can be believed.
+    async fn hint(&self, point: Offset) -> io::Result<u64> {
+        let Some(file) = &self.file else { return Ok(0) };
+        let recovery = self.recovery;
+        let mut reader = BlockReader::new(recovery.disk.clone(), file.clone(), recovery.pages.clone()).await?;
+        let path = segment_path(&self.dir, self.segment, SegmentFile::OffsetIndex);
+        let Ok(bytes) = recovery.disk.read_small(&path, SIDE_FILE_BYTES_MAX).await else { return Ok(0) };
+        let Ok(index) = OffsetIndex::from_bytes(self.segment, u32::MAX, &bytes, reader.file_bytes() as u32) else {
+            return Ok(0);
+        };
+        // One below, so that the batch that ends at the point is looked at.
+        let entry = index.lookup(point + -1);
+        match checked_batch(&mut reader, u64::from(entry.position)).await? {
+            Ok((header, _)) if header.last_offset() == entry.offset => Ok(u64::from(entry.position)),
+            _ => Ok(0),
+        }
+    }
+
+    /// Walks whole batches that continue the log until `goal`; says why it stopped if something did not parse.
+    async fn scan_until(&mut self, goal: Offset) -> io::Result<Option<String>> {
+        while self.next < goal {
+            let Some(file) = self.file.clone() else { return Ok(None) };
+            let recovery = self.recovery;
+            let mut reader = BlockReader::new(recovery.disk.clone(), file, recovery.pages.clone()).await?;
+            let mut stopped = None;
+            while self.position < reader.file_bytes() && self.next < goal {
+                match checked_batch(&mut reader, self.position).await? {
+                    Ok((header, bytes)) if header.base_offset() >= self.next || self.next == self.segment => {
+                        self.next = header.next_offset();
+                        self.position += bytes as u64;
+                    }
+                    Ok((header, _)) => {
+                        stopped = Some(format!("base offset {} where {} is due", header.base_offset(), self.next));
+                    }
+                    Err(why) => stopped = Some(why),
+                }
+                if stopped.is_some() {
+                    break;
+                }
+            }
+            if self.next >= goal {
+                return Ok(None);
+            }
+            let following = self.bases.iter().copied().find(|&b| b > self.segment);
+            match following {
+                Some(base) if base == self.next => self.enter(base, false).await?,
+                _ => return Ok(stopped),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on at the start of another segment.
+    async fn enter(&mut self, base: Offset, create: bool) -> io::Result<()> {
+        self.put_joined().await?;
+        self.cut_here().await?;
+        self.file = Some(self.open(base, create).await?);
+        (self.segment, self.position) = (base, 0);
+        if !self.bases.contains(&base) {
+            self.bases.push(base);
+            self.bases.sort();
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, runs: &[(usize, FoundRun)]) -> Result<(), RecoveryError> {
+        for (journal, found) in runs {
+            let run = &found.run;
+            if run.next_offset <= self.next {
+                continue;
+            }
+            if run.base_offset > self.next {
+                self.put_joined().await?;
+                self.scan_until(run.base_offset).await?;
+            }
+            if run.base_offset < self.next {
+                // The recovery point lies inside this run: the batches it covers are there already.
+                self.step_back_to(run.segment_base, u64::from(run.position), run.base_offset).await?;
+            }
+            if run.base_offset != self.next {
+                let why = format!("the journal goes on at offset {}, the log ends at {}", run.base_offset, self.next);
+                return Err(self.corrupt(self.position, why));
+            }
+            if run.segment_base != self.segment || self.file.is_none() {
+                self.enter(run.segment_base, true).await?;
+            }
+            if u64::from(run.position) != self.position {
+                let why = format!("the journal puts offset {} at byte {}", run.base_offset, run.position);
+                return Err(self.corrupt(self.position, why));
+            }
+            if !self.apply_run(*journal, found).await? {
+                break;
+            }
+        }
+        self.put_joined().await?;
+        self.scan_until(Offset(i64::MAX)).await?;
+        Ok(())
+    }
+
+    async fn step_back_to(&mut self, segment: Offset, position: u64, offset: Offset) -> Result<(), RecoveryError> {
+        self.put_joined().await?;
+        if segment != self.segment {
+            return Err(self.corrupt(self.position, format!("offset {offset} lies in segment {segment}")));
+        }
+        (self.position, self.next) = (position, offset);
+        Ok(())
+    }
+
+    /// `false`: an extent of the very last frame never arrived, so the log ends before it.
+    async fn apply_run(&mut self, journal: usize, found: &FoundRun) -> Result<bool, RecoveryError> {
+        let run = &found.run;
+        let file = &self.recovery.journals[journal].file;
+        match run.kind {
+            RunKind::Inline => {
+                let bytes = self.read_range(file, found.bytes_at, run.bytes as usize).await?;
+                if bytes.len() != run.bytes as usize || crc32c(&bytes) != run.crc {
+                    return Err(self.corrupt(self.position, "a run of the journal does not match its checksum".into()));
+                }
+                if self.joined.is_empty() {
+                    self.joined_at = self.position;
+                }
+                self.joined.extend_from_slice(&bytes);
+                self.position += u64::from(run.bytes);
+                self.next = run.next_offset;
+                if self.joined.len() >= JOIN_BYTES_MAX {
+                    self.put_joined().await?;
+                }
+            }
+            RunKind::Extent => {
+                self.put_joined().await?;
+                let segment = self.file.clone().expect("entered before");
+                let bytes = self.read_range(&segment, u64::from(run.position), run.bytes as usize).await?;
+                if bytes.len() != run.bytes as usize || crc32c(&bytes) != run.crc {
+                    if found.in_last_frame {
+                        return Ok(false);
+                    }
+                    let why = format!("{} bytes that were on stable storage are not there", run.bytes);
+                    return Err(self.corrupt(self.position, why));
+                }
+                self.position += u64::from(run.bytes);
+                self.next = run.next_offset;
+            }
+        }
+        self.runs_applied += 1;
+        Ok(true)
+    }
+
+    async fn read_range(&self, file: &D::File, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut reader = BlockReader::new(self.recovery.disk.clone(), file.clone(), self.recovery.pages.clone()).await?;
+        Ok(reader.bytes(at, bytes).await?.to_vec())
+    }
+
+    /// Writes what was gathered behind what is there; the block it begins in is read first.
+    async fn put_joined(&mut self) -> io::Result<()> {
+        if self.joined.is_empty() {
+            return Ok(());
+        }
+        let file = self.file.clone().expect("entered before");
+        let block_at = self.joined_at - self.joined_at % BLOCK as u64;
+        let mut bytes = self.read_range(&file, block_at, (self.joined_at - block_at) as usize).await?;
+        bytes.append(&mut self.joined);
+        let mut at = block_at;
+        for part in bytes.chunks(PAGE_MAX) {
+            let pages = &self.recovery.pages;
+            let mut page = pages.take(part.len()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+            page.append(part);
+            self.recovery.disk.write(&file, at, vec![page.blocks(0..part.len())], Flush::No).await?;
+            at += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// The segment at hand ends here.
+    async fn cut_here(&mut self) -> io::Result<u64> {
+        let Some(file) = &self.file else { return Ok(0) };
+        let bytes = self.recovery.disk.file_bytes(file).await?;
+        if bytes != self.position {
+            self.recovery.disk.truncate(file, self.position).await?;
+        }
+        self.cut_indexes().await?;
+        Ok(bytes.saturating_sub(self.position))
+    }
+
+    /// Index entries behind the cut name nothing; the log opens from the last one that is left.
+    async fn cut_indexes(&self) -> io::Result<()> {
+        let disk = &self.recovery.disk;
+        let path = segment_path(&self.dir, self.segment, SegmentFile::OffsetIndex);
+        let time_path = segment_path(&self.dir, self.segment, SegmentFile::TimeIndex);
+        let (Ok(offsets), Ok(times)) = (
+            disk.read_small(&path, SIDE_FILE_BYTES_MAX).await,
+            disk.read_small(&time_path, SIDE_FILE_BYTES_MAX).await,
+        ) else {
+            return Ok(());
+        };
+        // Judged against the cut: an index that reaches beyond it is made anew, which is always safe.
+        let offset = OffsetIndex::from_bytes(self.segment, u32::MAX, &offsets, self.position as u32);
+        let time = TimeIndex::from_bytes(self.segment, u32::MAX, &times);
+        let sound = offset.is_ok() && time.is_ok_and(|t| t.last_entry().offset < self.next);
+        if !sound {
+            disk.remove(&path).await?;
+            disk.remove(&time_path).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Restored, RecoveryError> {
+        let cut_bytes = self.cut_here().await?;
+        let disk = &self.recovery.disk;
+        for &base in self.bases.iter().filter(|&&b| b > self.segment) {
+            for file in SegmentFile::ALL {
+                match disk.remove(&segment_path(&self.dir, base, file)).await {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    done => done?,
+                }
+            }
+        }
+        for offset in offsets_with(&disk.list(&self.dir).await?, SegmentFile::Snapshot).into_iter().filter(|&o| o > self.next) {
+            disk.remove(&segment_path(&self.dir, offset, SegmentFile::Snapshot)).await?;
+        }
+        Ok(Restored { end: self.next, runs_applied: self.runs_applied, cut_bytes })
+    }
+}
