@@ -1,9 +1,17 @@
-//! What DescribeConfigs answers.
+//! What DescribeConfigs answers: every key of a resource, with where its value comes from. Clients read it, change a
+//! value and write it back, so nothing may be left out and nothing may be shown that cannot be set again.
 
-use super::{broker::BrokerConfig, value::ValueType};
+use model::ErrorCode;
+
+use super::{
+    broker::BrokerConfig,
+    sources::{Candidate, Sources},
+    table::{self, ConfigKey, Synonym, Update},
+    value::ValueType,
+};
 use crate::{
     controller::Refusal,
-    metadata::{ConfigResource, Image},
+    metadata::{ConfigResource, Image, image::ConfigMap},
 };
 
 /// Where a value comes from, with the numbers DescribeConfigs uses.
@@ -21,6 +29,7 @@ pub enum ConfigSource {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigSynonym {
     pub name: &'static str,
+    /// None: hidden because sensitive.
     pub value: Option<String>,
     pub source: ConfigSource,
 }
@@ -33,7 +42,7 @@ pub struct ConfigEntry {
     pub source: ConfigSource,
     pub read_only: bool,
     pub sensitive: bool,
-    /// In order of precedence, the one in force first.
+    /// Every source that has a value, the strongest first.
     pub synonyms: Vec<ConfigSynonym>,
     pub kind: ValueType,
     pub documentation: String,
@@ -45,12 +54,114 @@ impl ConfigEntry {
     }
 }
 
-/// Every key of the resource, in order of name.
+/// The keys of `resource`, in order of name. A broker answers for itself and for the default of all brokers, which has
+/// only the keys that were set.
 pub fn describe(
     resource: &ConfigResource,
     image: &Image,
     broker: &BrokerConfig,
 ) -> Result<Vec<ConfigEntry>, Refusal> {
-    let _ = (resource, image, broker);
-    todo!()
+    let sources = broker.sources(image);
+    match resource {
+        ConfigResource::Topic(name) => {
+            if image.topic(name).is_none() {
+                let sentence = format!("There is no topic {name}.");
+                return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, sentence));
+            }
+            Ok(describe_topic(image.configs(resource), image, broker))
+        }
+        ConfigResource::Broker(id) if *id == broker.node_id => {
+            Ok(table::broker_keys().map(|key| broker_entry(key, &sources)).collect())
+        }
+        ConfigResource::Broker(id) => {
+            let sentence = format!("This is broker {}; ask broker {id} for its configs.", broker.node_id);
+            Err(Refusal::new(ErrorCode::InvalidRequest, sentence))
+        }
+        ConfigResource::DefaultBroker => {
+            let set = image.configs(resource).into_iter().flatten();
+            Ok(set
+                .filter_map(|(name, text)| Some(default_broker_entry(table::broker_key(name)?, text)))
+                .collect())
+        }
+        ConfigResource::Group(name) => {
+            if name.is_empty() {
+                return Err(Refusal::new(
+                    ErrorCode::InvalidRequest,
+                    "The group's name is empty; name a group.",
+                ));
+            }
+            let own = image.configs(resource);
+            Ok(table::group_keys().map(|key| group_entry(key, own, &sources)).collect())
+        }
+    }
 }
+
+/// As `describe` for a topic with these configs of its own, whether it exists or not.
+pub(crate) fn describe_topic(
+    own: Option<&ConfigMap>,
+    image: &Image,
+    broker: &BrokerConfig,
+) -> Vec<ConfigEntry> {
+    let sources = broker.sources(image).with_topic(own);
+    let entry = |key: &'static ConfigKey| {
+        let (value, source) = sources.topic_value(key);
+        entry(key, value, source, synonyms(key, &sources.of_topic_key(key)))
+    };
+    table::topic_keys().map(entry).collect()
+}
+
+fn broker_entry(key: &'static ConfigKey, sources: &Sources<'_>) -> ConfigEntry {
+    let (value, source) = sources.broker_value(key);
+    let alone = [Synonym { name: key.name, factor: 1 }];
+    let found = sources.of_broker_keys(table::broker_family(key.name).unwrap_or(&alone));
+    let read_only = key.update == Update::ReadOnly;
+    ConfigEntry { read_only, ..entry(key, value, source, synonyms(key, &found)) }
+}
+
+fn default_broker_entry(key: &'static ConfigKey, text: &str) -> ConfigEntry {
+    let source = ConfigSource::DynamicDefaultBroker;
+    let value = key.check(text).unwrap_or_else(|_| text.to_owned());
+    let synonym = ConfigSynonym { name: key.name, value: shown(key, text), source };
+    entry(key, Some(value), source, vec![synonym])
+}
+
+fn group_entry(key: &'static ConfigKey, own: Option<&ConfigMap>, sources: &Sources<'_>) -> ConfigEntry {
+    let (value, source) = sources.group_value(key, own);
+    entry(key, value, source, synonyms(key, &sources.of_group_key(key, own)))
+}
+
+fn entry(
+    key: &'static ConfigKey,
+    value: Option<String>,
+    source: ConfigSource,
+    synonyms: Vec<ConfigSynonym>,
+) -> ConfigEntry {
+    let mut documentation = key.documentation.to_owned();
+    if key.without_effect {
+        documentation.push_str(" Accepted for compatibility, without effect here.");
+    }
+    ConfigEntry {
+        name: key.name,
+        value: value.filter(|_| !key.is_sensitive()),
+        source,
+        read_only: false,
+        sensitive: key.is_sensitive(),
+        synonyms,
+        kind: key.kind,
+        documentation,
+    }
+}
+
+fn synonyms(key: &ConfigKey, found: &[Candidate<'_>]) -> Vec<ConfigSynonym> {
+    found
+        .iter()
+        .map(|c| ConfigSynonym { name: c.name, value: shown(key, c.text), source: c.source })
+        .collect()
+}
+
+fn shown(key: &ConfigKey, text: &str) -> Option<String> {
+    (!key.is_sensitive()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

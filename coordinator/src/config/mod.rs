@@ -1,16 +1,21 @@
 //! Every configuration key of the broker, its topics and its groups: what it is called, what it may hold, who sets it
-//! and what it is set to. One table (`table`), and views of it.
+//! and what it is set to. One table (`table`), one order of precedence (`sources`), and views of the two.
 
 pub mod alter;
 pub mod broker;
 pub mod describe;
+mod field;
+mod listeners;
+pub mod properties;
+mod sources;
 pub mod table;
 pub mod topic;
 pub mod value;
 
 pub use alter::{AlterOp, ConfigAlteration};
-pub use broker::{BrokerConfig, ConfigError, LogDefaults};
-pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym};
+pub use broker::{BrokerConfig, ConfigError};
+pub use describe::{ConfigEntry, ConfigSource, ConfigSynonym, describe};
+pub use properties::parse_properties;
 pub use table::{ConfigKey, Importance, Update};
 pub use topic::{Cleanup, CompressionType, Durability, TopicConfig};
 pub use value::ValueType;

@@ -6,7 +6,7 @@
 //!   published image --clone--> working copy --apply, apply, apply--> publish
 //! ```
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId};
 
@@ -25,6 +25,7 @@ pub struct Image {
     topic_ids: Arc<BTreeMap<Arc<str>, TopicId>>,
     /// One reference a topic, so that a batch of its partitions changes it in place.
     topics: Arc<BTreeMap<TopicId, Arc<Topic>>>,
+    partition_count: usize,
     configs: Arc<BTreeMap<ConfigResource, ConfigMap>>,
     brokers: Arc<BTreeMap<BrokerId, Broker>>,
     features: Arc<BTreeMap<String, i16>>,
@@ -51,6 +52,7 @@ pub struct Partition {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Broker {
     pub id: BrokerId,
+    /// Tells two lives of one broker apart.
     pub epoch: i64,
     pub incarnation: [u8; 16],
     pub rack: Option<String>,
@@ -63,7 +65,7 @@ pub struct Broker {
 pub enum BadApply {
     #[error("the record at offset {got} follows the one at {last}")]
     OffsetNotNext { last: Offset, got: Offset },
-    #[error("topic {0} exists already")]
+    #[error("topic {0} or its id exists already")]
     TopicExists(String),
     #[error("there is no topic with the id {0}")]
     UnknownTopic(TopicId),
@@ -80,6 +82,7 @@ impl Image {
             offset: Offset::NONE,
             topic_ids: Arc::default(),
             topics: Arc::default(),
+            partition_count: 0,
             configs: Arc::default(),
             brokers: Arc::default(),
             features: Arc::default(),
@@ -101,6 +104,20 @@ impl Image {
     }
     pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
         self.topics.get(&id)
+    }
+    /// Of all topics together.
+    pub fn partition_count(&self) -> usize {
+        self.partition_count
+    }
+    /// A topic whose name differs from `name` only in '.' and '_'. Kafka's metric names cannot tell the two apart, so the
+    /// second of them is refused.
+    pub fn colliding_topic(&self, name: &str) -> Option<&str> {
+        // Names that collide are equal up to the first of those characters: only that stretch of the index is read.
+        let prefix = &name[..name.find(['.', '_'])?];
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let near = self.topic_ids.range::<str, _>(from).map(|(other, _)| other.as_ref());
+        near.take_while(|other| other.starts_with(prefix))
+            .find(|other| *other != name && collide(other, name))
     }
     /// In order of name.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<Topic>> {
@@ -142,7 +159,7 @@ impl Image {
             MetadataRecord::RemoveTopic(removed) => self.remove_topic(removed.id)?,
             MetadataRecord::Config(config) => self.put_config(config),
             MetadataRecord::ProducerIds(ids) => self.move_producer_ids(ids.next)?,
-            MetadataRecord::Broker(broker) => self.put_broker(broker),
+            MetadataRecord::Broker(broker) => self.put_broker(offset, broker),
             MetadataRecord::FeatureLevel(feature) => {
                 Arc::make_mut(&mut self.features).insert(feature.name.clone(), feature.level);
             }
@@ -177,6 +194,7 @@ impl Image {
         let partitions = &mut Arc::make_mut(topic).partitions;
         if index == count {
             partitions.push(Partition::from(record));
+            self.partition_count += 1;
         } else {
             partitions[index] = Partition::from(record);
         }
@@ -189,6 +207,7 @@ impl Image {
         }
         let topic = Arc::make_mut(&mut self.topics).remove(&id).expect("found above");
         Arc::make_mut(&mut self.topic_ids).remove(&topic.name);
+        self.partition_count -= topic.partitions.len();
         let resource = ConfigResource::Topic(topic.name.to_string());
         if self.configs.contains_key(&resource) {
             Arc::make_mut(&mut self.configs).remove(&resource);
@@ -221,8 +240,18 @@ impl Image {
         Ok(())
     }
 
-    fn put_broker(&mut self, record: &BrokerRecord) {
-        Arc::make_mut(&mut self.brokers).insert(record.id, Broker::from(record));
+    /// A new incarnation begins a new epoch: the offset of its record, so that no two lives share one.
+    fn put_broker(&mut self, offset: Offset, record: &BrokerRecord) {
+        let before = self.brokers.get(&record.id).filter(|broker| broker.incarnation == record.incarnation);
+        let broker = Broker {
+            id: record.id,
+            epoch: before.map_or(offset.0, |broker| broker.epoch),
+            incarnation: record.incarnation,
+            rack: record.rack.clone(),
+            endpoints: record.endpoints.clone(),
+            fenced: record.fenced,
+        };
+        Arc::make_mut(&mut self.brokers).insert(record.id, broker);
     }
 }
 
@@ -244,17 +273,10 @@ impl From<&PartitionRecord> for Partition {
     }
 }
 
-impl From<&BrokerRecord> for Broker {
-    fn from(record: &BrokerRecord) -> Self {
-        Self {
-            id: record.id,
-            epoch: record.epoch,
-            incarnation: record.incarnation,
-            rack: record.rack.clone(),
-            endpoints: record.endpoints.clone(),
-            fenced: record.fenced,
-        }
-    }
+/// Do two names read the same to whoever takes '.' for '_'?
+pub(crate) fn collide(one: &str, other: &str) -> bool {
+    let plain = |b: u8| if b == b'.' { b'_' } else { b };
+    one.len() == other.len() && one.bytes().map(plain).eq(other.bytes().map(plain))
 }
 
 /// What one image has that an earlier one had not, as far as a shard must act on it.

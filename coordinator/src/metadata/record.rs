@@ -170,9 +170,7 @@ pub struct ProducerIdsRecord {
 pub struct BrokerRecord {
     #[rkyv(with = Raw)]
     pub id: BrokerId,
-    /// Offset of the registration in the metadata log: tells two lives of one broker apart.
-    pub epoch: i64,
-    /// Random per process start.
+    /// Random for each start of the process: a new one begins a new epoch.
     pub incarnation: [u8; 16],
     pub rack: Option<String>,
     pub endpoints: Vec<Endpoint>,
