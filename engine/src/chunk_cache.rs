@@ -4,7 +4,6 @@
 use std::{
     cell::{Cell, RefCell},
     io,
-    rc::Rc,
 };
 
 use model::Offset;

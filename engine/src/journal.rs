@@ -22,11 +22,10 @@ use superblock::{FRAMES_FROM, Superblock};
 /// Bytes of body above which the store starts another frame. A single larger batch makes a larger frame or goes
 /// straight to its segment.
 pub const BODY_BYTES_MAX: usize = 8 << 20;
-/// Written before the first record can be acknowledged; the rest of the journal is prewritten while the broker runs.
-const FIRST_BYTES: u64 = 4 << 20;
+/// What the journal's own page pool must hold: a frame, and a page to prewrite with.
+pub const POOL_BYTES: usize = 2 * BODY_BYTES_MAX + 2 * PAGE_MAX;
 
 const _: () = assert!(2 * BODY_BYTES_MAX < scan::FRAME_BYTES_MAX);
-const _: () = assert!(FIRST_BYTES.is_multiple_of(PAGE_MAX as u64));
 
 pub struct Journal<D: Disk> {
     disk: D,
@@ -47,6 +46,16 @@ struct State {
     generation: u64,
 }
 
+/// What makes one start of a journal different from the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    pub shard: u32,
+    /// Never used before.
+    pub salt: u64,
+    /// A multiple of the block size.
+    pub first_bytes: u64,
+}
+
 /// A run and the pages that hold its bytes, if it is inline.
 pub struct RunBytes {
     pub run: Run,
@@ -54,8 +63,14 @@ pub struct RunBytes {
 }
 
 impl<D: Disk> Journal<D> {
-    /// Starts a new life of the journal file: whatever it held must have been replayed before.
-    pub async fn start(disk: D, pages: PagePool, path: &Path, shard: u32, salt: u64) -> io::Result<Self> {
+    /// Starts a new life of the journal file: whatever it held must have been replayed before. `first_bytes` are
+    /// prewritten before the first record can be acknowledged, the rest while the broker runs.
+    pub async fn start(
+        disk: D,
+        pages: PagePool,
+        path: &Path,
+        Life { shard, salt, first_bytes }: Life,
+    ) -> io::Result<Self> {
         let file = disk.open(path, true).await?;
         let have = disk.file_bytes(&file).await?;
         let mut first = vec![0u8; BLOCK * superblock::COPIES];
@@ -79,9 +94,9 @@ impl<D: Disk> Journal<D> {
                 generation,
             }),
         };
-        if have < FIRST_BYTES {
-            journal.prewrite(0, FIRST_BYTES).await?;
-            journal.state.borrow_mut().space.grow_to(FIRST_BYTES);
+        if have < first_bytes {
+            journal.prewrite(have - have % BLOCK as u64, first_bytes).await?;
+            journal.state.borrow_mut().space.grow_to(first_bytes);
         }
         journal.write_superblock(0).await?;
         Ok(journal)
@@ -101,19 +116,21 @@ impl<D: Disk> Journal<D> {
         if from + PAGE_MAX as u64 > bytes {
             return Ok(false);
         }
-        self.prewrite(from, PAGE_MAX as u64).await?;
+        self.prewrite(from, from + PAGE_MAX as u64).await?;
         self.state.borrow_mut().space.grow_to(from + PAGE_MAX as u64);
         Ok(true)
     }
 
     /// Overwriting blocks that were written once needs no file-system journal: 1.5 to 2.2 times as fast to flush.
-    async fn prewrite(&self, from: u64, bytes: u64) -> io::Result<()> {
-        let mut zeros = self.pages.take(PAGE_MAX).expect("the journal's pool holds a frame");
-        zeros.append_with(PAGE_MAX, |bytes| bytes.fill(0));
+    async fn prewrite(&self, from: u64, until: u64) -> io::Result<()> {
+        let part = (until - from).min(PAGE_MAX as u64) as usize;
+        let mut zeros = self.pages.take(part).expect("the journal's pool holds a frame");
+        zeros.append_with(part, |bytes| bytes.fill(0));
         let mut at = from;
-        while at < from + bytes {
-            self.disk.write(&self.file, at, vec![zeros.blocks(0..PAGE_MAX)], Flush::No).await?;
-            at += PAGE_MAX as u64;
+        while at < until {
+            let bytes = (until - at).min(part as u64) as usize;
+            self.disk.write(&self.file, at, vec![zeros.blocks(0..bytes)], Flush::No).await?;
+            at += bytes as u64;
         }
         self.disk.flush(&self.file).await
     }

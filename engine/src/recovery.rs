@@ -35,7 +35,7 @@ use crate::{
     },
     properties::{
         PARTITION_METADATA_FILE, PartitionMetadata,
-        names::{self, SegmentFile},
+        names::{self, DirState, PartitionDir, SegmentFile},
     },
     store::JOURNAL_DIR,
 };
@@ -66,8 +66,11 @@ pub struct Recovery<D: Disk> {
     data_dir: PathBuf,
     journals: Vec<JournalFile<D::File>>,
     runs: BTreeMap<TopicPartition, Vec<(usize, FoundRun)>>,
-    recovery_points: BTreeMap<TopicPartition, Offset>,
+    recovery_points: Points,
+    log_starts: Points,
 }
+
+type Points = BTreeMap<TopicPartition, Offset>;
 
 struct JournalFile<F> {
     path: PathBuf,
@@ -93,6 +96,7 @@ impl<D: Disk> Recovery<D> {
             journals: Vec::new(),
             runs: BTreeMap::new(),
             recovery_points: BTreeMap::new(),
+            log_starts: BTreeMap::new(),
         };
         let dir = data_dir.join(JOURNAL_DIR);
         let names = match this.disk.list(&dir).await {
@@ -104,7 +108,11 @@ impl<D: Disk> Recovery<D> {
             if name.ends_with(".journal") {
                 this.scan_journal(path).await?;
             } else if name.ends_with(".recovery-points") {
-                this.read_recovery_points(path).await?;
+                let known = std::mem::take(&mut this.recovery_points);
+                this.recovery_points = this.read_points(path, known).await?;
+            } else if name.ends_with(".log-starts") {
+                let known = std::mem::take(&mut this.log_starts);
+                this.log_starts = this.read_points(path, known).await?;
             }
         }
         Ok(this)
@@ -138,16 +146,22 @@ impl<D: Disk> Recovery<D> {
         Ok(true)
     }
 
-    async fn read_recovery_points(&mut self, path: PathBuf) -> Result<(), RecoveryError> {
+    /// Adds a checkpoint file to what is known; where two shards speak of one log, the later offset counts.
+    async fn read_points(&self, path: PathBuf, mut known: Points) -> Result<Points, RecoveryError> {
         let bytes = self.disk.read_small(&path, SIDE_FILE_BYTES_MAX).await?;
         let bad = |why: String| RecoveryError::RecoveryPoints { path: path.clone(), why };
         let points = OffsetCheckpoint::read(&bytes).map_err(|e| bad(e.to_string()))?;
         for (topic, partition, offset) in points.iter() {
             let topic = model::TopicId::from_base64(topic).ok_or_else(|| bad(format!("{topic} is no topic id")))?;
-            let point = self.recovery_points.entry(TopicPartition::new(topic, partition)).or_default();
+            let point = known.entry(TopicPartition::new(topic, partition)).or_default();
             *point = offset.max(*point);
         }
-        Ok(())
+        Ok(known)
+    }
+
+    /// Where a log begins, if its first records were deleted.
+    pub fn log_start(&self, id: TopicPartition) -> Option<Offset> {
+        self.log_starts.get(&id).copied()
     }
 
     /// Logs that have something in a journal.
@@ -185,6 +199,19 @@ impl<D: Disk> Recovery<D> {
         self.disk.write_small(&dir.join(PARTITION_METADATA_FILE), PartitionMetadata { topic_id: id.topic }.write()).await
     }
 
+    /// Removes the folders of deleted topics that a crash left behind. Returns how many.
+    pub async fn sweep(&self) -> Result<usize, RecoveryError> {
+        let mut swept = 0;
+        for name in self.disk.list(&self.data_dir).await? {
+            let dir = name.strip_suffix('/').and_then(PartitionDir::parse);
+            if dir.is_some_and(|d| d.state == DirState::Delete) {
+                self.disk.remove_dir_all(&self.data_dir.join(name.trim_end_matches('/'))).await?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+
     /// Everything restored is made durable; only then do the journals and recovery points of the last life go.
     pub async fn finish(self) -> Result<(), RecoveryError> {
         let Some(anchor) = self.journals.first() else { return Ok(()) };
@@ -220,7 +247,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         point: Offset,
     ) -> Result<Self, RecoveryError> {
         let first = bases.first().copied().unwrap_or(Offset::ZERO);
-        let segment = bases.iter().rev().find(|&&b| b <= point).copied().unwrap_or(first);
+        // Strictly below: if the point is where a segment begins, the one before may not have its exact length yet.
+        let segment = bases.iter().rev().find(|&&b| b < point).copied().unwrap_or(first);
         let mut this = Self {
             recovery,
             dir,
@@ -409,15 +437,21 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         Ok(reader.bytes(at, bytes).await?.to_vec())
     }
 
-    /// Writes what was gathered behind what is there; the block it begins in is read first.
+    /// Writes what was gathered into its place. The blocks at both ends hold other bytes, which stay: an extent may
+    /// begin right behind.
     async fn put_joined(&mut self) -> io::Result<()> {
         if self.joined.is_empty() {
             return Ok(());
         }
         let file = self.file.clone().expect("entered before");
         let block_at = self.joined_at - self.joined_at % BLOCK as u64;
-        let mut bytes = self.read_range(&file, block_at, (self.joined_at - block_at) as usize).await?;
+        let from = (self.joined_at - block_at) as usize;
+        let until = from + self.joined.len();
+        let last_block = until - until % BLOCK;
+        let mut bytes = self.read_range(&file, block_at, from).await?;
         bytes.append(&mut self.joined);
+        let behind = self.read_range(&file, block_at + last_block as u64, BLOCK).await?;
+        bytes.extend_from_slice(behind.get(until - last_block..).unwrap_or_default());
         let mut at = block_at;
         for part in bytes.chunks(PAGE_MAX) {
             let pages = &self.recovery.pages;

@@ -14,9 +14,10 @@ use rt::{notify::Notify, pages::PagePool};
 use crate::{
     chunk_cache::ChunkCache,
     disk::{Disk, is_full},
-    journal::Journal,
+    index::TimestampOffset,
+    journal::{Journal, Life},
     log::{
-        AppendError, Appended, Durability, Log, LogConfig, SharedLog,
+        AppendError, Appended, Durability, LogConfig, SharedLog,
         open::{OpenError, open_log},
         read::{ReadBatches, ReadError, ReadRange},
     },
@@ -26,6 +27,7 @@ use crate::{
 mod checkpoint;
 mod commit;
 mod maintain;
+mod trim;
 
 pub use commit::Failed;
 
@@ -41,6 +43,8 @@ pub struct StoreOptions {
     pub shard: u16,
     /// Makes old frames of the journal's file strangers: random, new at each start.
     pub salt: u64,
+    /// Prewritten before the store takes its first record.
+    pub journal_bytes_first: u64,
     /// The journal grows to this size in the background.
     pub journal_bytes_max: u64,
     /// What cold reads may keep.
@@ -72,15 +76,21 @@ pub struct Store<D: Disk> {
 
 impl<D: Disk> Store<D> {
     /// Starts a store on a directory that recovery has made clean.
-    pub async fn start(disk: D, pages: PagePool, journal_pages: PagePool, options: StoreOptions) -> io::Result<Rc<Self>> {
+    pub async fn start(
+        disk: D,
+        pages: PagePool,
+        journal_pages: PagePool,
+        options: StoreOptions,
+    ) -> io::Result<Rc<Self>> {
         let dir = options.data_dir.join(JOURNAL_DIR);
         match disk.create_dir(&dir).await {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             done => done?,
         }
         let path = journal_path(&options.data_dir, options.shard);
-        let journal =
-            Journal::start(disk.clone(), journal_pages, &path, u32::from(options.shard), options.salt).await?;
+        let (salt, first_bytes) = (options.salt, options.journal_bytes_first);
+        let life = Life { shard: u32::from(options.shard), salt, first_bytes };
+        let journal = Journal::start(disk.clone(), journal_pages, &path, life).await?;
         disk.flush_dir(&dir).await?;
         disk.flush_dir(&options.data_dir).await?;
         Ok(Rc::new(Self {
@@ -180,7 +190,7 @@ impl<D: Disk> Store<D> {
         log: &SharedLog<D::File>,
         target: Timestamp,
         until: Offset,
-    ) -> Result<Option<(Offset, Timestamp)>, ReadError> {
+    ) -> Result<Option<TimestampOffset>, ReadError> {
         let found = log.find_timestamp(&self.cache, target, until).await;
         self.note_corruption(log, found)
     }
@@ -189,7 +199,7 @@ impl<D: Disk> Store<D> {
         &self,
         log: &SharedLog<D::File>,
         until: Offset,
-    ) -> Result<Option<(Offset, Timestamp)>, ReadError> {
+    ) -> Result<Option<TimestampOffset>, ReadError> {
         let found = log.find_max_timestamp(&self.cache, until).await;
         self.note_corruption(log, found)
     }
@@ -274,6 +284,11 @@ impl<D: Disk> Store<D> {
 
 pub fn journal_path(data_dir: &Path, shard: u16) -> PathBuf {
     data_dir.join(JOURNAL_DIR).join(format!("{shard}.journal"))
+}
+
+/// Where a shard keeps the starts of logs whose first records were deleted (the same format).
+pub fn log_starts_path(data_dir: &Path, shard: u16) -> PathBuf {
+    data_dir.join(JOURNAL_DIR).join(format!("{shard}.log-starts"))
 }
 
 /// Where a shard keeps the recovery points of its logs while it runs (Kafka's checkpoint format, by topic id).

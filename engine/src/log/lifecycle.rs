@@ -18,7 +18,8 @@ const STREAM_BYTES_MIN: u64 = 1 << 20;
 pub(crate) struct SyncMark<F> {
     pub(crate) files: Vec<F>,
     pub(crate) named: bool,
-    written: Vec<(Offset, u64)>,
+    /// Per segment: its base, the bytes in its file, whether the file has its exact length.
+    written: Vec<(Offset, u64, bool)>,
     in_segments: Offset,
 }
 
@@ -70,22 +71,23 @@ impl<F: Clone + 'static> Log<F> {
 
     pub(crate) fn sync_mark(&self) -> SyncMark<F> {
         let state = self.state.borrow();
-        let unsynced = || state.segments.iter().rev().take_while(|s| s.flushed < s.bytes || !s.named);
+        let unsynced = || state.segments.iter().filter(|s| s.flushed < s.bytes || !s.named || !s.length_flushed);
         SyncMark {
-            files: unsynced().filter(|s| s.flushed < s.written).filter_map(|s| s.file.clone()).collect(),
+            files: unsynced().filter(|s| s.flushed < s.written || !s.length_flushed).filter_map(|s| s.file.clone()).collect(),
             named: unsynced().all(|s| s.named || s.written == 0),
-            written: unsynced().map(|s| (s.base, s.written)).collect(),
+            written: unsynced().map(|s| (s.base, s.written, s.finished)).collect(),
             in_segments: state.in_segments,
         }
     }
 
     pub(crate) fn synced(&self, mark: &SyncMark<F>) {
         let mut state = self.state.borrow_mut();
-        for &(base, written) in &mark.written {
+        for &(base, written, finished) in &mark.written {
             if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
                 let segment = &mut state.segments[i];
                 segment.flushed = segment.flushed.max(written);
                 segment.named |= written > 0;
+                segment.length_flushed |= finished;
             }
         }
         state.recovery_point = state.recovery_point.max(mark.in_segments);

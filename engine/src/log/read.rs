@@ -10,7 +10,7 @@ use super::Log;
 use crate::{
     chunk_cache::{ChunkCache, Place},
     disk::Disk,
-    index::{OffsetIndex, SegmentIndexes, TimeIndex},
+    index::{OffsetIndex, SegmentIndexes, TimeIndex, TimestampOffset},
     properties::names::SegmentFile,
     records,
 };
@@ -83,7 +83,7 @@ impl<F: Clone + 'static> Log<F> {
         cache: &ChunkCache<D>,
         target: Timestamp,
         until: Offset,
-    ) -> Result<Option<(Offset, Timestamp)>, ReadError>
+    ) -> Result<Option<TimestampOffset>, ReadError>
     where
         D: Disk<File = F>,
     {
@@ -99,9 +99,9 @@ impl<F: Clone + 'static> Log<F> {
                 }
                 if header.max_timestamp() >= target {
                     let batch = walk.copy(&header, bytes).await?;
-                    let found = records::find_timestamp(&batch, target, UNFOLDED_BYTES_MAX)
+                    let found = records::find_timestamp(&batch, target, start, UNFOLDED_BYTES_MAX)
                         .map_err(|_| ReadError::Corrupt { segment: base, position: walk.at })?;
-                    if let Some(found) = found.filter(|f| f.0 >= start && f.0 < until) {
+                    if let Some(found) = found.filter(|f| f.offset < until) {
                         return Ok(Some(found));
                     }
                 } else {
@@ -117,12 +117,12 @@ impl<F: Clone + 'static> Log<F> {
         &self,
         cache: &ChunkCache<D>,
         until: Offset,
-    ) -> Result<Option<(Offset, Timestamp)>, ReadError>
+    ) -> Result<Option<TimestampOffset>, ReadError>
     where
         D: Disk<File = F>,
     {
         let bases: Vec<Offset> = self.state.borrow().segments.iter().map(|s| s.base).collect();
-        let mut best: Option<(Offset, Timestamp)> = None;
+        let mut best: Option<TimestampOffset> = None;
         for base in bases {
             self.load_indexes(cache, base).await?;
             let max = {
@@ -131,15 +131,15 @@ impl<F: Clone + 'static> Log<F> {
                 let Some(indexes) = &state.segments[i].indexes else { continue };
                 indexes.time.max()
             };
-            if max.timestamp.0 >= 0 && best.is_none_or(|b| max.timestamp > b.1) {
-                best = Some((max.offset, max.timestamp));
+            if max.timestamp.0 >= 0 && best.is_none_or(|b| max.timestamp > b.timestamp) {
+                best = Some(max);
             }
         }
-        let Some((offset, timestamp)) = best.filter(|b| b.0 < until && b.0 >= self.ends().start) else {
+        let Some(best) = best.filter(|b| b.offset < until && b.offset >= self.ends().start) else {
             return Ok(None);
         };
         // The index names the batch's last offset; the record itself may be an earlier one of that batch.
-        Ok(self.find_timestamp_in_batch(cache, offset, timestamp).await?.or(Some((offset, timestamp))))
+        Ok(self.find_timestamp_in_batch(cache, best.offset, best.timestamp).await?.or(Some(best)))
     }
 
     async fn find_timestamp_in_batch<D>(
@@ -147,7 +147,7 @@ impl<F: Clone + 'static> Log<F> {
         cache: &ChunkCache<D>,
         offset: Offset,
         timestamp: Timestamp,
-    ) -> Result<Option<(Offset, Timestamp)>, ReadError>
+    ) -> Result<Option<TimestampOffset>, ReadError>
     where
         D: Disk<File = F>,
     {
@@ -157,7 +157,7 @@ impl<F: Clone + 'static> Log<F> {
         let position = walk.at;
         let segment = walk.segment;
         let batch = walk.copy(&header, bytes).await?;
-        records::find_timestamp(&batch, timestamp, UNFOLDED_BYTES_MAX)
+        records::find_timestamp(&batch, timestamp, Offset::ZERO, UNFOLDED_BYTES_MAX)
             .map_err(|_| ReadError::Corrupt { segment, position })
     }
 

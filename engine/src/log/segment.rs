@@ -22,6 +22,8 @@ pub(crate) struct Segment<F> {
     pub(crate) first_timestamp: Option<Timestamp>,
     /// The file has its exact length and its index files are there.
     pub(crate) finished: bool,
+    /// A length that was cut would survive a power cut.
+    pub(crate) length_flushed: bool,
 }
 
 impl<F> Segment<F> {
@@ -37,6 +39,7 @@ impl<F> Segment<F> {
             indexes: Some(SegmentIndexes::new(base, limits)),
             first_timestamp: None,
             finished: false,
+            length_flushed: true,
         }
     }
 }

@@ -239,6 +239,7 @@ impl<F: Clone + 'static> Log<F> {
             let segment = &mut state.segments[i];
             segment.allocated = bytes;
             segment.finished = true;
+            segment.length_flushed = false;
             if !is_active {
                 // Closed segments load their indexes again when a reader asks: memory follows use, not history.
                 segment.indexes = None;

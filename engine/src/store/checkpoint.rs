@@ -34,7 +34,8 @@ impl<D: Disk> Store<D> {
             self.put_back(logs);
             return;
         }
-        if let Err(error) = self.sync_and_release(&logs, through).await {
+        let few = logs.len() <= SINGLE_FLUSHES_MAX;
+        if let Err(error) = self.sync_and_release(&logs, through, few).await {
             return self.fail("a checkpoint", &error);
         }
         if self.disk_full.replace(false) {
@@ -63,11 +64,10 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    async fn sync_and_release(&self, logs: &[SharedLog<D::File>], through: u64) -> io::Result<()> {
+    async fn sync_and_release(&self, logs: &[SharedLog<D::File>], through: u64, few: bool) -> io::Result<()> {
         let marks: Vec<_> = logs.iter().map(|log| log.sync_mark()).collect();
-        let files: Vec<_> = marks.iter().flat_map(|m| m.files.iter()).collect();
-        if files.len() <= SINGLE_FLUSHES_MAX && marks.iter().all(|m| m.named) {
-            for file in files {
+        if few && marks.iter().all(|m| m.named && m.files.len() <= SINGLE_FLUSHES_MAX) {
+            for file in marks.iter().flat_map(|m| m.files.iter()) {
                 self.disk.flush(file).await?;
             }
         } else {
@@ -107,6 +107,6 @@ impl<D: Disk> Store<D> {
             log.write_side_files(&self.disk, true).await
         });
         results.await.into_iter().collect::<io::Result<()>>()?;
-        self.sync_and_release(&logs, self.journal.last_sequence()).await
+        self.sync_and_release(&logs, self.journal.last_sequence(), false).await
     }
 }

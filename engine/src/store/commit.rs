@@ -51,7 +51,7 @@ impl<D: Disk> Store<D> {
         committed
     }
 
-    async fn commit_round(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
+    pub(super) async fn commit_round(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
         while self.queue.borrow().is_empty() {
             self.check_failure()?;
             self.work.wait().await;
@@ -107,11 +107,13 @@ impl<D: Disk> Store<D> {
         let (bypasses, mut pending) = {
             let mut state = log.state.borrow_mut();
             let bytes: u64 = state.pending.iter().map(|p| u64::from(p.bytes)).sum();
-            round.durable |= state.config.durability == Durability::Flushed;
+            let flushed = state.config.durability == Durability::Flushed;
+            round.durable |= flushed;
             let first = state.pending.first().map(|p| (p.segment_base, u64::from(p.position)));
             // Bytes that a destage carried out already were not flushed with it: the journal must have them.
             let untouched = state.segments.back().is_some_and(|s| first.is_some_and(|(base, at)| base == s.base && s.written <= at));
-            (bytes >= BYPASS_BYTES && untouched, std::mem::take(&mut state.pending))
+            // An extent that nobody flushed could be missing under later frames: only flushed ones bypass the journal.
+            (bytes >= BYPASS_BYTES && flushed && untouched, std::mem::take(&mut state.pending))
         };
         if bypasses && log.is_ready_for_bypass() && !log.writing.get() {
             self.add_extent(log, round, &pending);
