@@ -233,7 +233,11 @@ impl<F: Clone + 'static> Log<F> {
         if state.config.timestamp_type == TimestampType::LogAppendTime {
             let mut stamped = batch.to_vec();
             records::restamp_log_append_time(&mut stamped, now);
-            return state.append(pool, &stamped, leader_epoch, now).map(|a| Appended { log_append_time: now, ..a });
+            let mut appended = state.append(pool, &stamped, leader_epoch, now)?;
+            if !appended.duplicate {
+                appended.log_append_time = now;
+            }
+            return Ok(appended);
         }
         state.append(pool, batch, leader_epoch, now)
     }
@@ -293,12 +297,11 @@ impl<F: Clone> LogState<F> {
     fn check_producer(&self, header: &BatchHeader) -> Result<Option<Appended>, AppendError> {
         match self.producers.check(header) {
             Verdict::Append => Ok(None),
-            Verdict::Duplicate { base_offset, last_offset, .. } => Ok(Some(Appended {
-                base_offset,
-                next_offset: last_offset + 1,
-                log_append_time: Timestamp::NONE,
-                duplicate: true,
-            })),
+            Verdict::Duplicate { base_offset, last_offset, timestamp } => {
+                let stamped = self.config.timestamp_type == TimestampType::LogAppendTime;
+                let log_append_time = if stamped { timestamp } else { Timestamp::NONE };
+                Ok(Some(Appended { base_offset, next_offset: last_offset + 1, log_append_time, duplicate: true }))
+            }
             Verdict::OutOfOrder { .. } => Err(AppendError::OutOfOrderSequence),
             Verdict::StaleEpoch { .. } => Err(AppendError::StaleProducerEpoch),
             Verdict::InTransaction => Err(AppendError::InTransaction),

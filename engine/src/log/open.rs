@@ -168,9 +168,12 @@ async fn open_active<D: Disk>(
             indexes = SegmentIndexes::new(segment.base, config.index);
         }
     }
-    let mut position = u64::from(indexes.offset.last_entry().map_or(0, |e| e.position));
+    // The time index may lag behind the offset index: what it has not seen is looked at again.
+    let timed = indexes.offset.lookup(indexes.time.last_entry().offset).position;
+    let indexed = indexes.offset.last_entry().map_or(0, |e| e.position);
+    let indexed_until = u64::from(indexed);
+    let mut position = u64::from(indexed.min(timed));
     let mut next = segment.base;
-    let indexed_until = position;
     while position < segment.bytes {
         let batch = checked_batch(&mut reader, position).await?;
         let (header, bytes) = batch.map_err(|why| OpenError::Corrupt { path: path.clone(), position, why })?;
@@ -178,7 +181,7 @@ async fn open_active<D: Disk>(
             let why = format!("base offset {} where {next} or more is due", header.base_offset());
             return Err(OpenError::Corrupt { path, position, why });
         }
-        // The batch of the last index entry is in the index already.
+        // Batches up to the last index entry are in the offset index already.
         if position > indexed_until || indexed_until == 0 {
             indexes.append(&header, position as u32, bytes as u32);
         } else {

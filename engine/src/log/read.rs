@@ -273,7 +273,9 @@ impl<F: Clone + 'static> Log<F> {
             (Err(e), _) | (_, Err(e)) => Err(e.to_string()),
         };
         let indexes = match loaded {
-            Ok((offset, time)) => SegmentIndexes::of(offset, time, limits),
+            // A time index without entries says nothing about a segment with records.
+            Ok((offset, time)) if time.max().timestamp.0 >= 0 || bytes == 0 => SegmentIndexes::of(offset, time, limits),
+            Ok(_) => return self.rebuild_indexes(cache, base).await,
             Err(why) => {
                 tracing::warn!(dir = %self.dir.display(), segment = %base, %why, "rebuilding the indexes of a segment");
                 return self.rebuild_indexes(cache, base).await;
