@@ -19,9 +19,11 @@ pub trait Element<'a>: Copy {
 
     /// Validates `count` elements in a row.
     fn skip(reader: &mut Reader<'a>, count: usize) -> Result<(), Malformed> {
+        let mut local = *reader;
         for _ in 0..count {
-            Self::read(reader)?;
+            Self::read(&mut local)?;
         }
+        *reader = local;
         Ok(())
     }
 }
@@ -68,18 +70,22 @@ pub struct Array<'a, T> {
 }
 
 impl<'a, T: Element<'a>> Array<'a, T> {
+    #[inline]
     pub(super) fn new(bytes: &'a [u8], count: usize, format: Format) -> Self {
         Self { bytes, count, format, elements: PhantomData }
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
         self.count
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
+    #[inline]
     pub fn iter(&self) -> Iter<'a, T> {
         Iter { reader: Reader::new(self.bytes, self.format), left: self.count, elements: PhantomData }
     }
@@ -109,6 +115,7 @@ impl<'a, T: Element<'a>> IntoIterator for Array<'a, T> {
     type Item = T;
     type IntoIter = Iter<'a, T>;
 
+    #[inline]
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
@@ -124,6 +131,7 @@ pub struct Iter<'a, T> {
 impl<'a, T: Element<'a>> Iterator for Iter<'a, T> {
     type Item = T;
 
+    #[inline]
     fn next(&mut self) -> Option<T> {
         self.left = self.left.checked_sub(1)?;
         Some(T::read(&mut self.reader).expect("the validating pass has read this very element"))

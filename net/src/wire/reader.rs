@@ -20,16 +20,19 @@ const TAGGED_FIELD_BYTES_MIN: usize = 2;
 /// A cursor over one message body.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    input: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Where `rest` ends, counted from the start of the whole input.
+    end: usize,
     format: Format,
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub fn new(input: &'a [u8], format: Format) -> Self {
-        Self { input, at: 0, format }
+        Self { rest: input, end: input.len(), format }
     }
 
+    #[inline]
     pub fn version(&self) -> i16 {
         self.format.version
     }
@@ -43,13 +46,15 @@ impl<'a> Reader<'a> {
         self.format.flexible = true;
     }
 
+    #[inline]
     pub fn remaining(&self) -> usize {
-        self.input.len() - self.at
+        self.rest.len()
     }
 
     /// All that was not read yet.
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
-        &self.input[self.at..]
+        self.rest
     }
 
     /// Refuses trailing bytes.
@@ -57,30 +62,41 @@ impl<'a> Reader<'a> {
         if self.remaining() == 0 { Ok(()) } else { Err(self.malformed()) }
     }
 
+    #[inline]
+    fn at(&self) -> usize {
+        self.end - self.rest.len()
+    }
+
+    #[inline]
     pub(super) fn malformed(&self) -> Malformed {
-        Malformed { at: self.at }
+        Malformed { at: self.at() }
     }
 
+    #[inline]
     pub fn take(&mut self, bytes: usize) -> Result<&'a [u8], Malformed> {
-        let taken = self.rest().get(..bytes).ok_or(self.malformed())?;
-        self.at += bytes;
+        let (taken, rest) = self.rest.split_at_checked(bytes).ok_or(self.malformed())?;
+        self.rest = rest;
         Ok(taken)
     }
 
+    #[inline]
     fn take_array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let taken = *self.rest().first_chunk::<N>().ok_or(self.malformed())?;
-        self.at += N;
-        Ok(taken)
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(self.malformed())?;
+        self.rest = rest;
+        Ok(*taken)
     }
 
+    #[inline]
     pub fn bool(&mut self) -> Result<bool, Malformed> {
         Ok(self.int8()? != 0)
     }
 
+    #[inline]
     pub fn int8(&mut self) -> Result<i8, Malformed> {
         Ok(i8::from_be_bytes(self.take_array()?))
     }
 
+    #[inline]
     pub fn int16(&mut self) -> Result<i16, Malformed> {
         Ok(i16::from_be_bytes(self.take_array()?))
     }
@@ -89,10 +105,12 @@ impl<'a> Reader<'a> {
         Ok(u16::from_be_bytes(self.take_array()?))
     }
 
+    #[inline]
     pub fn int32(&mut self) -> Result<i32, Malformed> {
         Ok(i32::from_be_bytes(self.take_array()?))
     }
 
+    #[inline]
     pub fn int64(&mut self) -> Result<i64, Malformed> {
         Ok(i64::from_be_bytes(self.take_array()?))
     }
@@ -101,48 +119,66 @@ impl<'a> Reader<'a> {
         Ok(f64::from_be_bytes(self.take_array()?))
     }
 
+    #[inline]
     pub fn uuid(&mut self) -> Result<Uuid, Malformed> {
         self.take_array()
     }
 
+    #[inline]
     fn unsigned_varint(&mut self) -> Result<u32, Malformed> {
-        let (value, rest) = varint::read_u32(self.rest()).ok_or(self.malformed())?;
-        self.at = self.input.len() - rest.len();
-        Ok(value)
+        // Nearly all lengths, counts and tags fit seven bits.
+        match self.rest {
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u32::from(*byte))
+            }
+            _ => {
+                let (value, rest) = varint::read_u32(self.rest).ok_or(self.malformed())?;
+                self.rest = rest;
+                Ok(value)
+            }
+        }
     }
 
+    #[inline]
     pub fn string(&mut self) -> Result<&'a str, Malformed> {
         let refused = self.malformed();
         self.nullable_string()?.ok_or(refused)
     }
 
+    #[inline]
     pub fn nullable_string(&mut self) -> Result<Option<&'a str>, Malformed> {
         let bytes = if self.format.flexible { self.compact_length()? } else { self.length16()? };
         bytes.map(|bytes| self.text(bytes)).transpose()
     }
 
+    #[inline]
     fn text(&mut self, bytes: usize) -> Result<&'a str, Malformed> {
-        let start = self.at;
+        let start = self.at();
         let text = self.take(bytes)?;
         str::from_utf8(text).map_err(|e| Malformed { at: start + e.valid_up_to() })
     }
 
+    #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let refused = self.malformed();
         self.nullable_bytes()?.ok_or(refused)
     }
 
     /// Byte strings, and record data, which looks the same. The slice lies inside the buffer that is read.
+    #[inline]
     pub fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         self.length()?.map(|bytes| self.take(bytes)).transpose()
     }
 
     /// Validates the whole array, then returns a view of it.
+    #[inline]
     pub fn array<T: Element<'a>>(&mut self, count_max: usize) -> Result<Array<'a, T>, Malformed> {
         let refused = self.malformed();
         self.nullable_array(count_max)?.ok_or(refused)
     }
 
+    #[inline]
     pub fn nullable_array<T: Element<'a>>(
         &mut self,
         count_max: usize,
@@ -150,12 +186,12 @@ impl<'a> Reader<'a> {
         let refused = self.malformed();
         let Some(count) = self.length()? else { return Ok(None) };
         let smallest = T::bytes_min(self.format).max(1);
-        if count > count_max || count > self.remaining() / smallest {
+        if count > count_max || count.saturating_mul(smallest) > self.remaining() {
             return Err(refused);
         }
-        let start = self.at;
+        let from = self.rest;
         T::skip(self, count)?;
-        Ok(Some(Array::new(&self.input[start..self.at], count, self.format)))
+        Ok(Some(Array::new(&from[..from.len() - self.rest.len()], count, self.format)))
     }
 
     /// A struct that may be null starts with a byte: negative means null.
@@ -164,8 +200,25 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips the tagged fields that end a struct in a flexible version.
+    #[inline]
     pub fn unknown_fields(&mut self) -> Result<(), Malformed> {
-        self.tagged_fields(|_, _| Ok(false))
+        if !self.format.flexible {
+            return Ok(());
+        }
+        // Nearly always there are none.
+        if let [0, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(());
+        }
+        *self = self.past_unknown_fields()?;
+        Ok(())
+    }
+
+    /// By value, so that a reader in a loop need not live in memory for the sake of the rare case.
+    #[cold]
+    fn past_unknown_fields(mut self) -> Result<Self, Malformed> {
+        self.tagged_fields(|_, _| Ok(false))?;
+        Ok(self)
     }
 
     /// Hands each tagged field to `known`, which reads it to its end and returns true, or returns false to skip it.
@@ -201,20 +254,22 @@ impl<'a> Reader<'a> {
     /// The next field by its size, as a reader of its own.
     fn split(&mut self) -> Result<Self, Malformed> {
         let bytes = self.unsigned_varint()? as usize;
-        let start = self.at;
-        self.take(bytes)?;
-        Ok(Self { input: &self.input[..self.at], at: start, format: self.format })
+        let rest = self.take(bytes)?;
+        Ok(Self { rest, end: self.at(), format: self.format })
     }
 
+    #[inline]
     fn length(&mut self) -> Result<Option<usize>, Malformed> {
         if self.format.flexible { self.compact_length() } else { self.length32() }
     }
 
     /// One more than the length; zero is null.
+    #[inline]
     fn compact_length(&mut self) -> Result<Option<usize>, Malformed> {
         Ok(self.unsigned_varint()?.checked_sub(1).map(|bytes| bytes as usize))
     }
 
+    #[inline]
     fn length16(&mut self) -> Result<Option<usize>, Malformed> {
         let refused = self.malformed();
         match self.int16()? {
@@ -223,6 +278,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn length32(&mut self) -> Result<Option<usize>, Malformed> {
         let refused = self.malformed();
         match self.int32()? {

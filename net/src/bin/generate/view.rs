@@ -106,7 +106,7 @@ fn read(api: &Api, of: &Struct, out: &mut String) -> std::fmt::Result {
     }
     let tagged = tagged(api, of)?;
     let reader = if fields.contains("reader") || !tagged.is_empty() { "reader" } else { "_" };
-    writeln!(out, "\nfn read({reader}: &mut Reader<'a>) -> Result<Self, Malformed> {{")?;
+    writeln!(out, "\n#[inline]\nfn read({reader}: &mut Reader<'a>) -> Result<Self, Malformed> {{")?;
     if uses_version(&fields) || uses_version(&tagged) {
         writeln!(out, "let version = reader.version();")?;
     }

@@ -37,6 +37,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { entries: reader.array(limits::ELEMENTS)?, validate_only: reader.bool()? };
         reader.unknown_fields()?;
@@ -58,6 +59,7 @@ impl<'a> Element<'a> for RequestEntryView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { entity: reader.array(limits::ELEMENTS)?, ops: reader.array(limits::ELEMENTS)? };
         reader.unknown_fields()?;
@@ -77,6 +79,7 @@ impl<'a> Element<'a> for OpDataView<'a> {
         11
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { key: reader.string()?, value: reader.float64()?, remove: reader.bool()? };
         reader.unknown_fields()?;
@@ -98,6 +101,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { throttle_time_ms: reader.int32()?, entries: reader.array(limits::ELEMENTS)? };
         reader.unknown_fields()?;
@@ -120,6 +124,7 @@ impl<'a> Element<'a> for ResponseEntryView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             error_code: reader.int16()?,
@@ -145,6 +150,7 @@ impl<'a> Element<'a> for EntityDataView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { entity_type: reader.string()?, entity_name: reader.nullable_string()? };
         reader.unknown_fields()?;

@@ -37,6 +37,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { resources: reader.array(limits::RESOURCES)?, validate_only: reader.bool()? };
         reader.unknown_fields()?;
@@ -59,6 +60,7 @@ impl<'a> Element<'a> for AlterConfigsResourceView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             resource_type: reader.int8()?,
@@ -84,6 +86,7 @@ impl<'a> Element<'a> for AlterableConfigView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, value: reader.nullable_string()? };
         reader.unknown_fields()?;
@@ -105,6 +108,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { throttle_time_ms: reader.int32()?, responses: reader.array(limits::RESOURCES)? };
         reader.unknown_fields()?;
@@ -128,6 +132,7 @@ impl<'a> Element<'a> for AlterConfigsResourceResponseView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             error_code: reader.int16()?,

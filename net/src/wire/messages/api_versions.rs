@@ -39,6 +39,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -69,6 +70,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let mut view = Self {
@@ -106,6 +108,7 @@ impl<'a> Element<'a> for FinalizedFeatureKeyView<'a> {
         6
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             name: reader.string()?,
@@ -129,6 +132,7 @@ impl<'a> Element<'a> for SupportedFeatureKeyView<'a> {
         6
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view =
             Self { name: reader.string()?, min_version: reader.int16()?, max_version: reader.int16()? };
@@ -152,6 +156,7 @@ impl<'a> Element<'a> for ApiVersionView {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view =
             Self { api_key: reader.int16()?, min_version: reader.int16()?, max_version: reader.int16()? };

@@ -38,6 +38,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view =
             Self { group_ids: reader.array(limits::GROUPS)?, include_authorized_operations: reader.bool()? };
@@ -60,6 +61,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { throttle_time_ms: reader.int32()?, groups: reader.array(limits::GROUPS)? };
         reader.unknown_fields()?;
@@ -85,6 +87,7 @@ impl<'a> Element<'a> for DescribedGroupView<'a> {
         20
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             error_code: reader.int16()?,
@@ -125,6 +128,7 @@ impl<'a> Element<'a> for MemberView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -151,6 +155,7 @@ pub struct AssignmentView<'a> {
 }
 
 impl<'a> Element<'a> for AssignmentView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topic_partitions: reader.array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -170,6 +175,7 @@ impl<'a> Element<'a> for TopicPartitionsView<'a> {
         19
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             topic_id: reader.uuid()?,

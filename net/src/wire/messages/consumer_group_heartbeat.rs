@@ -46,6 +46,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -84,6 +85,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             throttle_time_ms: reader.int32()?,
@@ -105,6 +107,7 @@ pub struct AssignmentView<'a> {
 }
 
 impl<'a> Element<'a> for AssignmentView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topic_partitions: reader.array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -123,6 +126,7 @@ impl<'a> Element<'a> for TopicPartitionsView<'a> {
         18
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topic_id: reader.uuid()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;

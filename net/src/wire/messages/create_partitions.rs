@@ -39,6 +39,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             topics: reader.array(limits::TOPICS)?,
@@ -65,6 +66,7 @@ impl<'a> Element<'a> for CreatePartitionsTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             name: reader.string()?,
@@ -89,6 +91,7 @@ impl<'a> Element<'a> for CreatePartitionsAssignmentView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { broker_ids: reader.array(limits::REPLICAS)? };
         reader.unknown_fields()?;
@@ -110,6 +113,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { throttle_time_ms: reader.int32()?, results: reader.array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -132,6 +136,7 @@ impl<'a> Element<'a> for CreatePartitionsTopicResultView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             name: reader.string()?,

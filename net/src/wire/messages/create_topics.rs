@@ -39,6 +39,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             topics: reader.array(limits::TOPICS)?,
@@ -67,6 +68,7 @@ impl<'a> Element<'a> for CreatableTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             name: reader.string()?,
@@ -94,6 +96,7 @@ impl<'a> Element<'a> for CreatableTopicConfigView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, value: reader.nullable_string()? };
         reader.unknown_fields()?;
@@ -115,6 +118,7 @@ impl<'a> Element<'a> for CreatableReplicaAssignmentView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { partition_index: reader.int32()?, broker_ids: reader.array(limits::REPLICAS)? };
         reader.unknown_fields()?;
@@ -136,6 +140,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { throttle_time_ms: reader.int32()?, topics: reader.array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -164,6 +169,7 @@ impl<'a> Element<'a> for CreatableTopicResultView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let mut view = Self {
@@ -201,6 +207,7 @@ impl<'a> Element<'a> for CreatableTopicConfigsView<'a> {
         6
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             name: reader.string()?,

@@ -36,6 +36,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { groups_names: reader.array(limits::GROUPS)? };
         reader.unknown_fields()?;
@@ -57,6 +58,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { throttle_time_ms: reader.int32()?, results: reader.array(limits::GROUPS)? };
         reader.unknown_fields()?;
@@ -75,6 +77,7 @@ impl<'a> Element<'a> for DeletableGroupResultView<'a> {
         4
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { group_id: reader.string()?, error_code: reader.int16()? };
         reader.unknown_fields()?;

@@ -37,6 +37,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topics: reader.array(limits::TOPICS)?, timeout_ms: reader.int32()? };
         reader.unknown_fields()?;
@@ -58,6 +59,7 @@ impl<'a> Element<'a> for DeleteRecordsTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -79,6 +81,7 @@ impl<'a> Element<'a> for DeleteRecordsPartitionView {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { partition_index: reader.int32()?, offset: reader.int64()? };
         reader.unknown_fields()?;
@@ -100,6 +103,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { throttle_time_ms: reader.int32()?, topics: reader.array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -121,6 +125,7 @@ impl<'a> Element<'a> for DeleteRecordsTopicResultView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -143,6 +148,7 @@ impl<'a> Element<'a> for DeleteRecordsPartitionResultView {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             partition_index: reader.int32()?,

@@ -37,6 +37,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { components: reader.array(limits::ELEMENTS)?, strict: reader.bool()? };
         reader.unknown_fields()?;
@@ -59,6 +60,7 @@ impl<'a> Element<'a> for ComponentDataView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             entity_type: reader.string()?,
@@ -86,6 +88,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             throttle_time_ms: reader.int32()?,
@@ -112,6 +115,7 @@ impl<'a> Element<'a> for EntryDataView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { entity: reader.array(limits::ELEMENTS)?, values: reader.array(limits::ELEMENTS)? };
         reader.unknown_fields()?;
@@ -130,6 +134,7 @@ impl<'a> Element<'a> for ValueDataView<'a> {
         10
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { key: reader.string()?, value: reader.float64()? };
         reader.unknown_fields()?;
@@ -151,6 +156,7 @@ impl<'a> Element<'a> for EntityDataView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { entity_type: reader.string()?, entity_name: reader.nullable_string()? };
         reader.unknown_fields()?;

@@ -39,6 +39,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -66,6 +67,7 @@ impl<'a> Element<'a> for DescribeConfigsResourceView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             resource_type: reader.int8()?,
@@ -91,6 +93,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { throttle_time_ms: reader.int32()?, results: reader.array(limits::RESOURCES)? };
         reader.unknown_fields()?;
@@ -115,6 +118,7 @@ impl<'a> Element<'a> for DescribeConfigsResultView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             error_code: reader.int16()?,
@@ -149,6 +153,7 @@ impl<'a> Element<'a> for DescribeConfigsResourceResultView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -181,6 +186,7 @@ impl<'a> Element<'a> for DescribeConfigsSynonymView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, value: reader.nullable_string()?, source: reader.int8()? };
         reader.unknown_fields()?;

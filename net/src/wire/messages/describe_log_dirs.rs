@@ -37,6 +37,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topics: reader.nullable_array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -58,6 +59,7 @@ impl<'a> Element<'a> for DescribableLogDirTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topic: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -80,6 +82,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -110,6 +113,7 @@ impl<'a> Element<'a> for DescribeLogDirsResultView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -138,6 +142,7 @@ impl<'a> Element<'a> for DescribeLogDirsTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -161,6 +166,7 @@ impl<'a> Element<'a> for DescribeLogDirsPartitionView {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             partition_index: reader.int32()?,

@@ -36,6 +36,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topics: reader.array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -54,6 +55,7 @@ impl<'a> Element<'a> for TopicRequestView<'a> {
         3
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, partition_indexes: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -75,6 +77,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { throttle_time_ms: reader.int32()?, topics: reader.array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -93,6 +96,7 @@ impl<'a> Element<'a> for TopicResponseView<'a> {
         3
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -113,6 +117,7 @@ impl<'a> Element<'a> for PartitionResponseView<'a> {
         9
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             partition_index: reader.int32()?,
@@ -140,6 +145,7 @@ impl<'a> Element<'a> for ProducerStateView {
         37
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             producer_id: reader.int64()?,

@@ -37,6 +37,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topics: reader.array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -55,6 +56,7 @@ impl<'a> Element<'a> for RequestTopicView<'a> {
         3
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topic_name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -72,6 +74,7 @@ impl<'a> Element<'a> for RequestPartitionView {
         5
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { partition_index: reader.int32()? };
         reader.unknown_fields()?;
@@ -95,6 +98,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -119,6 +123,7 @@ impl<'a> Element<'a> for NodeView<'a> {
         6
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { node_id: reader.int32()?, listeners: reader.array(limits::ELEMENTS)? };
         reader.unknown_fields()?;
@@ -138,6 +143,7 @@ impl<'a> Element<'a> for ListenerView<'a> {
         5
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, host: reader.string()?, port: reader.uint16()? };
         reader.unknown_fields()?;
@@ -156,6 +162,7 @@ impl<'a> Element<'a> for ResponseTopicView<'a> {
         3
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topic_name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -183,6 +190,7 @@ impl<'a> Element<'a> for ResponsePartitionView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -218,6 +226,7 @@ impl<'a> Element<'a> for ReplicaStateView {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {

@@ -38,6 +38,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             topics: reader.array(limits::TOPICS)?,
@@ -59,6 +60,7 @@ impl<'a> Element<'a> for TopicRequestView<'a> {
         2
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()? };
         reader.unknown_fields()?;
@@ -81,6 +83,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             throttle_time_ms: reader.int32()?,
@@ -107,6 +110,7 @@ impl<'a> Element<'a> for DescribeTopicPartitionsResponseTopicView<'a> {
         26
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             error_code: reader.int16()?,
@@ -139,6 +143,7 @@ impl<'a> Element<'a> for DescribeTopicPartitionsResponsePartitionView<'a> {
         20
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             error_code: reader.int16()?,
@@ -163,6 +168,7 @@ pub struct CursorView<'a> {
 }
 
 impl<'a> Element<'a> for CursorView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topic_name: reader.string()?, partition_index: reader.int32()? };
         reader.unknown_fields()?;

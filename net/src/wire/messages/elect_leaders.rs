@@ -38,6 +38,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -64,6 +65,7 @@ impl<'a> Element<'a> for TopicPartitionsView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topic: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -86,6 +88,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -112,6 +115,7 @@ impl<'a> Element<'a> for ReplicaElectionResultView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { topic: reader.string()?, partition_result: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -131,6 +135,7 @@ impl<'a> Element<'a> for PartitionResultView<'a> {
         8
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             partition_id: reader.int32()?,

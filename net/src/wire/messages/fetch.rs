@@ -51,6 +51,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let mut view = Self {
@@ -99,6 +100,7 @@ impl<'a> Element<'a> for ForgottenTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -127,6 +129,7 @@ impl<'a> Element<'a> for FetchTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -161,6 +164,7 @@ impl<'a> Element<'a> for FetchPartitionView {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let mut view = Self {
@@ -198,6 +202,7 @@ impl Default for ReplicaStateView {
 }
 
 impl<'a> Element<'a> for ReplicaStateView {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { replica_id: reader.int32()?, replica_epoch: reader.int64()? };
         reader.unknown_fields()?;
@@ -222,6 +227,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let mut view = Self {
@@ -255,6 +261,7 @@ impl<'a> Element<'a> for NodeEndpointView<'a> {
         11
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             node_id: reader.int32()?,
@@ -283,6 +290,7 @@ impl<'a> Element<'a> for FetchableTopicResponseView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -320,6 +328,7 @@ impl<'a> Element<'a> for PartitionDataView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let mut view = Self {
@@ -362,6 +371,7 @@ impl<'a> Element<'a> for AbortedTransactionView {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { producer_id: reader.int64()?, first_offset: reader.int64()? };
         reader.unknown_fields()?;
@@ -382,6 +392,7 @@ impl Default for SnapshotIdView {
 }
 
 impl<'a> Element<'a> for SnapshotIdView {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { end_offset: reader.int64()?, epoch: reader.int32()? };
         reader.unknown_fields()?;
@@ -402,6 +413,7 @@ impl Default for LeaderIdAndEpochView {
 }
 
 impl<'a> Element<'a> for LeaderIdAndEpochView {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { leader_id: reader.int32()?, leader_epoch: reader.int32()? };
         reader.unknown_fields()?;
@@ -422,6 +434,7 @@ impl Default for EpochEndOffsetView {
 }
 
 impl<'a> Element<'a> for EpochEndOffsetView {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { epoch: reader.int32()?, end_offset: reader.int64()? };
         reader.unknown_fields()?;

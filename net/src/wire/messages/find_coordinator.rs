@@ -39,6 +39,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -70,6 +71,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -101,6 +103,7 @@ impl<'a> Element<'a> for CoordinatorView<'a> {
         14
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             key: reader.string()?,

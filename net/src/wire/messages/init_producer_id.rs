@@ -38,6 +38,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -67,6 +68,7 @@ impl ResponseView {
 }
 
 impl<'a> Element<'a> for ResponseView {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             throttle_time_ms: reader.int32()?,

@@ -37,6 +37,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { timeout_ms: reader.int32()?, topics: reader.nullable_array(limits::TOPICS)? };
         reader.unknown_fields()?;
@@ -55,6 +56,7 @@ impl<'a> Element<'a> for ListPartitionReassignmentsTopicsView<'a> {
         3
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, partition_indexes: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -78,6 +80,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             throttle_time_ms: reader.int32()?,
@@ -101,6 +104,7 @@ impl<'a> Element<'a> for OngoingTopicReassignmentView<'a> {
         3
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -121,6 +125,7 @@ impl<'a> Element<'a> for OngoingPartitionReassignmentView<'a> {
         8
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             partition_index: reader.int32()?,

@@ -43,6 +43,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -74,6 +75,7 @@ impl<'a> Element<'a> for OffsetCommitRequestTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -102,6 +104,7 @@ impl<'a> Element<'a> for OffsetCommitRequestPartitionView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -129,6 +132,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -156,6 +160,7 @@ impl<'a> Element<'a> for OffsetCommitResponseTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -182,6 +187,7 @@ impl<'a> Element<'a> for OffsetCommitResponsePartitionView {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { partition_index: reader.int32()?, error_code: reader.int16()? };
         reader.unknown_fields()?;

@@ -37,6 +37,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         Ok(Self { group_id: reader.string()?, topics: reader.array(limits::TOPICS)? })
     }
@@ -53,6 +54,7 @@ impl<'a> Element<'a> for OffsetDeleteRequestTopicView<'a> {
         6
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         Ok(Self { name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? })
     }
@@ -68,6 +70,7 @@ impl<'a> Element<'a> for OffsetDeleteRequestPartitionView {
         4
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         Ok(Self { partition_index: reader.int32()? })
     }
@@ -88,6 +91,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         Ok(Self {
             error_code: reader.int16()?,
@@ -108,6 +112,7 @@ impl<'a> Element<'a> for OffsetDeleteResponseTopicView<'a> {
         6
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         Ok(Self { name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? })
     }
@@ -124,6 +129,7 @@ impl<'a> Element<'a> for OffsetDeleteResponsePartitionView {
         6
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         Ok(Self { partition_index: reader.int32()?, error_code: reader.int16()? })
     }

@@ -41,6 +41,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -78,6 +79,7 @@ impl<'a> Element<'a> for OffsetFetchRequestGroupView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -106,6 +108,7 @@ impl<'a> Element<'a> for OffsetFetchRequestTopicsView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -132,6 +135,7 @@ impl<'a> Element<'a> for OffsetFetchRequestTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, partition_indexes: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -155,6 +159,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -180,6 +185,7 @@ impl<'a> Element<'a> for OffsetFetchResponseGroupView<'a> {
         5
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             group_id: reader.string()?,
@@ -206,6 +212,7 @@ impl<'a> Element<'a> for OffsetFetchResponseTopicsView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -232,6 +239,7 @@ impl<'a> Element<'a> for OffsetFetchResponsePartitionsView<'a> {
         20
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             partition_index: reader.int32()?,
@@ -259,6 +267,7 @@ impl<'a> Element<'a> for OffsetFetchResponseTopicView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { name: reader.string()?, partitions: reader.array(limits::PARTITIONS)? };
         reader.unknown_fields()?;
@@ -283,6 +292,7 @@ impl<'a> Element<'a> for OffsetFetchResponsePartitionView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {

@@ -42,6 +42,7 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> Element<'a> for RequestView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             transactional_id: reader.nullable_string()?,
@@ -70,6 +71,7 @@ impl<'a> Element<'a> for TopicProduceDataView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -96,6 +98,7 @@ impl<'a> Element<'a> for PartitionProduceDataView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { index: reader.int32()?, records: reader.nullable_bytes()? };
         reader.unknown_fields()?;
@@ -118,6 +121,7 @@ impl<'a> ResponseView<'a> {
 }
 
 impl<'a> Element<'a> for ResponseView<'a> {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let mut view = Self {
@@ -149,6 +153,7 @@ impl<'a> Element<'a> for NodeEndpointView<'a> {
         11
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self {
             node_id: reader.int32()?,
@@ -177,6 +182,7 @@ impl<'a> Element<'a> for TopicProduceResponseView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let view = Self {
@@ -211,6 +217,7 @@ impl<'a> Element<'a> for PartitionProduceResponseView<'a> {
         }
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let version = reader.version();
         let mut view = Self {
@@ -247,6 +254,7 @@ impl Default for LeaderIdAndEpochView {
 }
 
 impl<'a> Element<'a> for LeaderIdAndEpochView {
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view = Self { leader_id: reader.int32()?, leader_epoch: reader.int32()? };
         reader.unknown_fields()?;
@@ -265,6 +273,7 @@ impl<'a> Element<'a> for BatchIndexAndErrorMessageView<'a> {
         6
     }
 
+    #[inline]
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
         let view =
             Self { batch_index: reader.int32()?, batch_index_error_message: reader.nullable_string()? };
