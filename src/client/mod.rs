@@ -1,0 +1,21 @@
+//! A small Kafka client for the command line tools: blocking, over `std::net` and the codec of `net::wire`. It works
+//! with any Kafka broker and knows nothing of the one in this process.
+//!
+//! `connection` is one socket with the versions its broker speaks; `cluster` finds the broker that leads a partition;
+//! `admin` changes topics; `batch` and `producer` send; `consumer` reads and `format` prints. What it deliberately does
+//! not do: groups, transactions, TLS, authentication.
+
+pub mod admin;
+pub mod batch;
+pub mod cluster;
+pub mod connection;
+pub mod consumer;
+pub mod error;
+pub mod format;
+pub mod offsets;
+pub mod partitioner;
+pub mod producer;
+pub mod records;
+
+pub use cluster::Cluster;
+pub use connection::Connection;
