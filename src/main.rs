@@ -3,6 +3,8 @@
 mod cli;
 mod client;
 mod cmd;
+mod config;
+mod data_dir;
 
 use std::{io::IsTerminal, process::ExitCode};
 
@@ -41,8 +43,11 @@ fn tool(run: impl FnOnce() -> anyhow::Result<()>) -> Result<(), Failure> {
     run().map_err(|error| Failure { code: 1, error })
 }
 
-fn serve(_args: &cli::ServeArgs) -> Result<(), Failure> {
-    Err(Failure { code: USAGE, error: anyhow::anyhow!("this build does not serve yet") })
+fn serve(args: &cli::ServeArgs) -> Result<(), Failure> {
+    log_to_stderr(args.log.as_deref().unwrap_or("info"));
+    let config = config::load(args).map_err(|error| Failure { code: USAGE, error })?;
+    let _ = (config, config::log_config, data_dir::DataDir::open);
+    Ok(())
 }
 
 /// `RUST_LOG` says what is logged, unless the command line does.

@@ -1,0 +1,161 @@
+//! The configuration of a broker from its sources, and a topic's as its log wants it. What the keys mean is told in
+//! `coordinator::config`; here is only which source wins.
+//!
+//! ```text
+//!   defaults  <  --config FILE  <  --data, --listen  <  -o key=value
+//! ```
+
+use std::fs;
+
+use anyhow::{Context, bail};
+use coordinator::{
+    BrokerConfig, TopicConfig,
+    config::{Durability, table::broker_key},
+};
+use engine::{LogConfig, index::IndexLimits, properties::Properties};
+
+use crate::cli::ServeArgs;
+
+const LOG_DIRS: &str = "log.dirs";
+const LISTENERS: &str = "listeners";
+const ADVERTISED_LISTENERS: &str = "advertised.listeners";
+const DATA_DEFAULT: &str = "./tailrace-data";
+/// Whoever says nothing about the network gets nothing from it.
+const LISTEN_DEFAULT: &str = "127.0.0.1:9092";
+
+type Pairs = Vec<(String, String)>;
+
+/// The sentences of all errors, one a line, if the configuration cannot be used.
+pub fn load(args: &ServeArgs) -> anyhow::Result<BrokerConfig> {
+    let file = match &args.config {
+        Some(path) => {
+            let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Properties::read(&bytes).with_context(|| format!("cannot read {}", path.display()))?.values
+        }
+        None => Default::default(),
+    };
+    let layers = [defaults(args), file.into_iter().collect(), command_line(args), args.options.clone()];
+    match BrokerConfig::parse(merge(layers)) {
+        Ok(config) => Ok(config),
+        Err(errors) => bail!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// With a file, what it leaves out is as with Kafka, but for the data directory, which Kafka has in /tmp.
+fn defaults(args: &ServeArgs) -> Pairs {
+    let mut pairs = vec![(LOG_DIRS.to_owned(), DATA_DEFAULT.to_owned())];
+    if args.config.is_none() {
+        pairs.push((LISTENERS.to_owned(), listener(LISTEN_DEFAULT)));
+    }
+    pairs
+}
+
+fn command_line(args: &ServeArgs) -> Pairs {
+    let data = args.data.as_ref().map(|dir| (LOG_DIRS.to_owned(), dir.display().to_string()));
+    let listen = args.listen.as_ref().map(|address| (LISTENERS.to_owned(), listener(address)));
+    data.into_iter().chain(listen).collect()
+}
+
+fn listener(address: &str) -> String {
+    if address.contains("://") { address.to_owned() } else { format!("PLAINTEXT://{address}") }
+}
+
+/// One list of pairs: a key of a later layer drives it out of all earlier ones, under whichever of its names it stands
+/// there. Within one layer both stay, for the parser to judge.
+fn merge(layers: impl IntoIterator<Item = Pairs>) -> Pairs {
+    let mut merged: Pairs = Vec::new();
+    for layer in layers {
+        let replaces_listeners = layer.iter().any(|(name, _)| name == LISTENERS);
+        merged.retain(|(name, _)| {
+            // Other listeners are reached at other addresses.
+            let outdated = replaces_listeners && name == ADVERTISED_LISTENERS;
+            !outdated && layer.iter().all(|(later, _)| canonical(later) != canonical(name))
+        });
+        merged.extend(layer);
+    }
+    merged
+}
+
+fn canonical(name: &str) -> &str {
+    broker_key(name).map_or(name, |key| key.name)
+}
+
+/// What of a topic's configuration its log obeys.
+pub fn log_config(topic: &TopicConfig) -> LogConfig {
+    let size = |bytes: i32| u32::try_from(bytes).unwrap_or(0);
+    LogConfig {
+        durability: match topic.durability {
+            Durability::Flushed => engine::Durability::Flushed,
+            Durability::Written => engine::Durability::Written,
+            Durability::Memory => engine::Durability::Memory,
+        },
+        segment_bytes: u64::from(size(topic.segment_bytes)),
+        segment_ms: topic.segment_ms,
+        index: IndexLimits {
+            interval_bytes: size(topic.index_interval_bytes),
+            index_bytes_max: size(topic.segment_index_bytes),
+        },
+        timestamp_type: topic.message_timestamp_type,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(text: &str) -> Pairs {
+        let pair = |item: &str| item.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
+        text.split_whitespace().filter_map(pair).collect()
+    }
+
+    #[test]
+    fn a_later_layer_wins_under_any_name() {
+        fn check(layers: [&str; 3], expected: &str) {
+            assert_eq!(merge(layers.map(pairs)), pairs(expected), "{layers:?}");
+        }
+        check(["a=1 b=1", "b=2", "b=3"], "a=1 b=3");
+        check(["broker.id=1 a=1", "", "node.id=2"], "a=1 node.id=2");
+        check(["log.dirs=x", "log.dir=y", ""], "log.dir=y");
+        check(["broker.id=1 node.id=2", "", ""], "broker.id=1 node.id=2");
+        check(["a=1", "b=1", "b=2 b=3"], "a=1 b=2 b=3");
+    }
+
+    #[test]
+    fn other_listeners_are_advertised_by_themselves() {
+        let file = "listeners=PLAINTEXT://:9092 advertised.listeners=PLAINTEXT://far:9092";
+        let merged = merge([file, "listeners=PLAINTEXT://:1"].map(pairs));
+        assert_eq!(merged, pairs("listeners=PLAINTEXT://:1"));
+        let merged = merge([file, "advertised.listeners=PLAINTEXT://near:1"].map(pairs));
+        assert_eq!(merged, pairs("listeners=PLAINTEXT://:9092 advertised.listeners=PLAINTEXT://near:1"));
+    }
+
+    #[test]
+    fn without_a_file_it_listens_on_this_machine_alone() {
+        let config = load(&ServeArgs::default()).unwrap();
+        assert_eq!(config.log_dirs, ["./tailrace-data"]);
+        assert_eq!((config.listeners[0].host.as_str(), config.listeners[0].port), ("127.0.0.1", 9092));
+        assert_eq!(config.node_id.0, 1);
+    }
+
+    #[test]
+    fn the_command_line_is_over_the_file_and_options_over_all() {
+        let path = std::env::temp_dir().join(format!("tailrace-{}.properties", uuid::Uuid::new_v4()));
+        fs::write(&path, "broker.id=4\nlisteners=PLAINTEXT://:1\nlog.dirs=a,b\nnum.partitions=3\n").unwrap();
+        let mut args = ServeArgs { config: Some(path.clone()), ..ServeArgs::default() };
+        let config = load(&args).unwrap();
+        assert_eq!((config.node_id.0, config.num_partitions), (4, 3));
+        assert_eq!(config.log_dirs, ["a", "b"]);
+        assert_eq!((config.listeners[0].host.as_str(), config.listeners[0].port), ("", 1));
+        args.data = Some("c".into());
+        args.listen = Some("localhost:2".into());
+        args.options = pairs("num.partitions=5 node.id=6");
+        let config = load(&args).unwrap();
+        assert_eq!((config.node_id.0, config.num_partitions), (6, 5));
+        assert_eq!(config.log_dirs, ["c"]);
+        assert_eq!((config.listeners[0].host.as_str(), config.listeners[0].port), ("localhost", 2));
+        args.options = pairs("log.dirs=d num.partitions=0 listeners=x");
+        let errors = format!("{:#}", load(&args).unwrap_err());
+        assert_eq!(errors.lines().count(), 2, "{errors}");
+        fs::remove_file(&path).unwrap();
+    }
+}
