@@ -1,2 +1,31 @@
+//! The Kafka protocol at the edge of the house: the wire codec, connections, one handler file an API, and the messages
+//! by which shards share the work of a request.
+//!
+//! A connection lives on one shard, a partition on one shard, not always the same. A request is decoded where it came
+//! in, asked of each owning shard at most once, and answered where it came in. What a handler does is in `handlers`,
+//! what the owner of a partition does for it in `owner`; `shard` is what both stand on. Sockets are met only in
+//! `listener` and `connection`, so handlers are tested, and simulated, without any.
 
+pub mod ask;
+pub mod clock;
+pub mod control;
+pub mod errors;
+pub mod handlers;
+pub mod mesh;
+pub mod metrics;
+pub mod owner;
+pub mod request;
+pub mod response;
+pub mod scatter;
+pub mod sessions;
+pub mod shard;
 pub mod wire;
+
+mod jobs;
+mod producer_ids;
+
+pub use clock::Clock;
+pub use control::{ControlInbox, ControlPort, Images, Outcome, Proposal, Responder};
+pub use mesh::{Link, Message};
+pub use metrics::Metrics;
+pub use shard::{Shard, ShardParts};

@@ -1,0 +1,129 @@
+//! Kafka's APIs, a file each, and the one table that says which versions of which are served. ApiVersions answers from
+//! the table and from nothing else, so a client never turns on what does not work.
+//!
+//! A handler is called on the connection's shard with the whole request and answers a `Step`. It decodes, asks the
+//! owners of partitions (`mesh::Asks`) or the controller (`control`), and builds the answer; it knows no socket.
+
+use std::rc::Rc;
+
+use engine::Disk;
+
+use crate::{
+    jobs::LocalFuture,
+    request::Request,
+    response::Response,
+    shard::Shard,
+    wire::{ApiKey, Malformed, ResponseBody},
+};
+
+mod alter_configs;
+mod api_versions;
+mod configs;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_topic_partitions;
+mod fetch;
+mod find_coordinator;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+mod topics;
+
+//X #[cfg(test)]
+//X mod tests;
+
+/// What comes of a request.
+pub enum Step {
+    Answer(Response),
+    /// There is no answer, by the protocol (acks=0).
+    Silent,
+    /// The connection must end; why, for the log.
+    Close(String),
+    /// Not done yet, and the next request of the connection starts only when it is.
+    Wait(LocalFuture<Step>),
+    /// What must be ordered is done: the next request may start while this one waits.
+    Ordered(LocalFuture<Step>),
+}
+
+impl Step {
+    pub fn answer<B: ResponseBody>(request: &Request, body: &B) -> Self {
+        Self::Answer(Response::new(request, body))
+    }
+
+    pub fn wait(future: impl Future<Output = Step> + 'static) -> Self {
+        Self::Wait(Box::pin(future))
+    }
+}
+
+type Handled = Result<Step, Malformed>;
+
+/// One API as this broker serves it.
+pub struct Api<D: Disk> {
+    pub key: ApiKey,
+    /// The lowest version listed.
+    pub min: i16,
+    pub max: i16,
+    run: fn(&Rc<Shard<D>>, Request) -> Handled,
+}
+
+/// Carries the table: a constant for each kind of disk.
+pub struct Apis<D>(std::marker::PhantomData<D>);
+
+impl<D: Disk> Apis<D> {
+    /// By key. Never raise a minimum: the oldest clients that live pin exactly these. Groups and transactions are
+    /// not served yet, so they are not here.
+    pub const TABLE: &'static [Api<D>] = &[
+        // Listed from 0, refused below 3, as Apache Kafka 4 does: librdkafka up to 2.11 drops compression otherwise.
+        Api { key: ApiKey::Produce, min: 0, max: 13, run: produce::handle },
+        Api { key: ApiKey::Fetch, min: 4, max: 17, run: fetch::handle },
+        // 8, 9 and 11 are for tiered storage.
+        Api { key: ApiKey::ListOffsets, min: 1, max: 7, run: list_offsets::handle },
+        Api { key: ApiKey::Metadata, min: 0, max: 13, run: metadata::handle },
+        // 5 is for transactions of the second kind, 6 for share groups.
+        Api { key: ApiKey::FindCoordinator, min: 0, max: 4, run: find_coordinator::handle },
+        Api { key: ApiKey::ApiVersions, min: 0, max: 4, run: api_versions::handle },
+        Api { key: ApiKey::CreateTopics, min: 2, max: 7, run: create_topics::handle },
+        Api { key: ApiKey::DeleteTopics, min: 1, max: 6, run: delete_topics::handle },
+        Api { key: ApiKey::DeleteRecords, min: 0, max: 2, run: delete_records::handle },
+        Api { key: ApiKey::InitProducerId, min: 0, max: 5, run: init_producer_id::handle },
+        Api { key: ApiKey::OffsetForLeaderEpoch, min: 2, max: 4, run: offset_for_leader_epoch::handle },
+        Api { key: ApiKey::DescribeConfigs, min: 1, max: 4, run: describe_configs::handle },
+        Api { key: ApiKey::AlterConfigs, min: 0, max: 2, run: alter_configs::handle },
+        Api { key: ApiKey::DescribeLogDirs, min: 1, max: 4, run: describe_log_dirs::handle },
+        Api { key: ApiKey::CreatePartitions, min: 0, max: 3, run: create_partitions::handle },
+        Api { key: ApiKey::IncrementalAlterConfigs, min: 0, max: 1, run: incremental_alter_configs::handle },
+        Api { key: ApiKey::DescribeCluster, min: 0, max: 2, run: describe_cluster::handle },
+        Api { key: ApiKey::DescribeTopicPartitions, min: 0, max: 0, run: describe_topic_partitions::handle },
+    ];
+
+    fn find(key: i16) -> Option<&'static Api<D>> {
+        Self::TABLE.iter().find(|api| api.key.code() == key)
+    }
+}
+
+/// Starts a request. An API or version that is not served closes the connection, as Apache Kafka does: a client that
+/// reads the list never gets here, and the place of an error field in an unknown version is unknown.
+pub fn dispatch<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Step {
+    let (key, version, api_name) = (request.key, request.version, request.api_name());
+    let Some(api) = Apis::<D>::find(key) else {
+        return Step::Close(format!("API {api_name} (key {key}) is not served"));
+    };
+    shard.metrics().request(api.key);
+    let readable = crate::wire::messages::facts(api.key).is_some_and(|facts| facts.versions.contains(&version));
+    if !readable || version > api.max {
+        return match api.key {
+            ApiKey::ApiVersions => api_versions::answer_unsupported::<D>(&request),
+            _ => Step::Close(format!("{api_name} version {version} is not served")),
+        };
+    }
+    (api.run)(shard, request)
+        .unwrap_or_else(|malformed| Step::Close(format!("{api_name} version {version}: {malformed}")))
+}

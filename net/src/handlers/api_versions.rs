@@ -1,0 +1,69 @@
+//! ApiVersions. Which APIs are served, in which versions; 1 adds the throttle time, 3 the client's software and the
+//! features, 4 lets a feature start at 0.
+//!
+//! An unknown version is answered in the form of version 0 with the whole list, so that the client can choose again;
+//! the body is not looked at. Finalized features are listed when something depends on them: nothing does yet.
+
+use std::rc::Rc;
+
+use engine::Disk;
+use model::ErrorCode;
+
+use super::{Apis, Handled, Step};
+use crate::{
+    request::Request,
+    response::Response,
+    shard::Shard,
+    wire::messages::api_versions::{ApiVersion, RequestView, Response as Body},
+};
+
+pub(super) fn handle<D: Disk>(_shard: &Rc<Shard<D>>, request: Request) -> Handled {
+    let view = RequestView::decode(request.body(), request.version)?;
+    let (name, version) = (view.client_software_name, view.client_software_version);
+    if request.version >= 3 {
+        if !is_software_name(name) || !is_software_name(version) {
+            let body = Body { error_code: ErrorCode::InvalidRequest.code(), ..Body::default() };
+            return Ok(Step::answer(&request, &body));
+        }
+        request.peer.set_software(name, version);
+    }
+    Ok(Step::answer(&request, &list::<D>()))
+}
+
+pub(super) fn answer_unsupported<D: Disk>(request: &Request) -> Step {
+    let body = Body { error_code: ErrorCode::UnsupportedVersion.code(), ..list::<D>() };
+    Step::Answer(Response::at_version(request, &body, 0))
+}
+
+fn list<D: Disk>() -> Body<'static> {
+    let api = |api: &super::Api<D>| ApiVersion {
+        api_key: api.key.code(),
+        min_version: api.min,
+        max_version: api.max,
+    };
+    Body { api_keys: Apis::<D>::TABLE.iter().map(api).collect(), ..Body::default() }
+}
+
+/// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?` (KIP-511): it goes into logs and metrics.
+fn is_software_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
+    first.is_ascii_alphanumeric()
+        && last.is_ascii_alphanumeric()
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn software_names_are_those_of_kip_511() {
+        for (text, good) in [
+            ("librdkafka", true), ("a", true), ("v1.2-rc.3", true), ("", false), ("-a", false), ("a.", false),
+            ("a b", false), ("\u{e9}", false), ("apache-kafka-java", true),
+        ] {
+            assert_eq!(is_software_name(text), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! DeleteTopics. 5 adds the error's text, 6 names topics by id or by name.
+//!
+//! The answer leaves when the topic's partitions are closed on every shard: nothing of it can be written or read then.
+
+use std::rc::Rc;
+
+use coordinator::{
+    Refusal,
+    controller::{DeletedTopic, TopicRef},
+};
+use engine::Disk;
+use model::{ErrorCode, TopicId};
+
+use super::{Handled, Step};
+use crate::{
+    control::{Outcome, Proposal},
+    request::Request,
+    shard::Shard,
+    wire::messages::delete_topics::{DeletableTopicResult, DeleteTopicStateView, RequestView, Response},
+};
+
+pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
+    let view = RequestView::decode(request.body(), request.version)?;
+    let asked: Vec<Result<TopicRef, Refusal>> = match request.version {
+        6.. => view.topics.iter().map(read).collect(),
+        _ => view.topic_names.iter().map(|name| Ok(TopicRef::Name(name.to_owned()))).collect(),
+    };
+    let shard = shard.clone();
+    Ok(Step::wait(async move {
+        let topics: Vec<TopicRef> = asked.iter().flatten().cloned().collect();
+        let count = topics.len();
+        let deleted = match shard.control().propose(Proposal::DeleteTopics(topics)).await {
+            Outcome::DeleteTopics(deleted) => deleted,
+            other => vec![Err(other.refusal()); count],
+        };
+        respond(&request, &asked, deleted)
+    }))
+}
+
+/// Either a name or an id. With both, nobody knows which is meant.
+fn read(topic: DeleteTopicStateView<'_>) -> Result<TopicRef, Refusal> {
+    let id = TopicId(topic.topic_id);
+    match topic.name {
+        Some(name) if id == TopicId::ZERO => Ok(TopicRef::Name(name.to_owned())),
+        None if id != TopicId::ZERO => Ok(TopicRef::Id(id)),
+        _ => Err(Refusal::new(ErrorCode::InvalidRequest, "Name a topic by its name or by its id, not by both.")),
+    }
+}
+
+fn respond(
+    request: &Request,
+    asked: &[Result<TopicRef, Refusal>],
+    deleted: Vec<Result<DeletedTopic, Refusal>>,
+) -> Step {
+    let mut deleted = deleted.into_iter();
+    let entries = asked.iter().map(|asked| match asked {
+        Ok(topic) => entry(topic, deleted.next().unwrap_or_else(|| Err(unanswered()))),
+        Err(refusal) => refused(refusal, None, TopicId::ZERO),
+    });
+    let responses = entries.collect();
+    Step::answer(request, &Response { responses, ..Response::default() })
+}
+
+fn unanswered() -> Refusal {
+    Refusal::new(ErrorCode::UnknownServerError, "The controller gave no answer for this topic.")
+}
+
+fn entry(asked: &TopicRef, deleted: Result<DeletedTopic, Refusal>) -> DeletableTopicResult<'static> {
+    match (asked, deleted) {
+        (_, Ok(topic)) => {
+            DeletableTopicResult { name: Some(topic.name.into()), topic_id: topic.id.0, ..Default::default() }
+        }
+        (TopicRef::Name(name), Err(refusal)) => refused(&refusal, Some(name), TopicId::ZERO),
+        (TopicRef::Id(id), Err(refusal)) => refused(&refusal, None, *id),
+    }
+}
+
+fn refused(refusal: &Refusal, name: Option<&str>, id: TopicId) -> DeletableTopicResult<'static> {
+    DeletableTopicResult {
+        name: name.map(|name| name.to_owned().into()),
+        topic_id: id.0,
+        error_code: refusal.code.code(),
+        error_message: Some(refusal.message.clone().into()),
+    }
+}

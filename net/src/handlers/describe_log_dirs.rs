@@ -1,0 +1,76 @@
+//! DescribeLogDirs. 3 adds an error for the whole answer, 4 the size of the disk.
+//!
+//! There is one log directory. Topics null means all; partitions that are named and not here are left out, as in Apache
+//! Kafka. The size of the disk is not told yet: -1.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use engine::Disk;
+use model::{ErrorCode, PartitionIndex, ShardId, TopicPartition};
+
+use super::{Handled, Step};
+use crate::{
+    ask::{Answer, Ask, Size},
+    mesh::Asked,
+    request::Request,
+    scatter::Scatter,
+    shard::Shard,
+    wire::messages::describe_log_dirs::{
+        DescribableLogDirTopicView, DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+        RequestView, Response,
+    },
+};
+
+pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
+    let view = RequestView::decode(request.body(), request.version)?;
+    let asked: Vec<Asked<D>> = match view.topics {
+        None => (0..shard.count()).map(|owner| shard.asks().ask(ShardId(owner), Ask::Sizes(None))).collect(),
+        Some(topics) => {
+            let ids = topics.iter().flat_map(|topic| ids_of(shard, topic)).enumerate();
+            let groups = Scatter::new(shard.count(), ids.map(|(place, id)| (place, id, id))).into_groups();
+            groups.map(|(owner, ids, _)| shard.asks().ask(owner, Ask::Sizes(Some(ids)))).collect()
+        }
+    };
+    let shard = shard.clone();
+    Ok(Step::wait(async move {
+        let mut sizes = Vec::new();
+        for asked in asked {
+            if let Some(Answer::Sizes(more)) = asked.await {
+                sizes.extend(more);
+            }
+        }
+        respond(&shard, &request, sizes)
+    }))
+}
+
+fn ids_of<D: Disk>(shard: &Shard<D>, asked: DescribableLogDirTopicView<'_>) -> Vec<TopicPartition> {
+    let image = shard.image();
+    let Some(topic) = image.topic(asked.topic) else { return Vec::new() };
+    let known = asked.partitions.iter().map(PartitionIndex).filter(|&index| topic.partition(index).is_some());
+    known.map(|index| TopicPartition::new(topic.id, index)).collect()
+}
+
+fn respond<D: Disk>(shard: &Shard<D>, request: &Request, sizes: Vec<Size>) -> Step {
+    let image = shard.image();
+    let mut topics: BTreeMap<&str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
+    for Size { id, bytes } in sizes {
+        let Some(topic) = image.topic_by_id(id.topic) else { continue };
+        topics.entry(&topic.name).or_default().push(DescribeLogDirsPartition {
+            partition_index: id.partition.0,
+            partition_size: i64::try_from(bytes).unwrap_or(i64::MAX),
+            ..Default::default()
+        });
+    }
+    let topic = |(name, mut partitions): (&str, Vec<DescribeLogDirsPartition>)| {
+        partitions.sort_unstable_by_key(|partition| partition.partition_index);
+        DescribeLogDirsTopic { name: name.to_owned().into(), partitions }
+    };
+    let failed = shard.store().failure().is_some();
+    let dir = DescribeLogDirsResult {
+        error_code: if failed { ErrorCode::KafkaStorageError } else { ErrorCode::None }.code(),
+        log_dir: shard.config().log_dirs.first().cloned().unwrap_or_default().into(),
+        topics: topics.into_iter().map(topic).collect(),
+        ..Default::default()
+    };
+    Step::answer(request, &Response { results: vec![dir], ..Response::default() })
+}

@@ -1,0 +1,177 @@
+//! Fetch. 4 adds isolation, 5 the log start offset, 7 sessions, 9 the leader epoch check, 10 allows zstd, 11 reads from
+//! a replica near by, 12 finds divergence by epoch, 13 names topics by id, 15 to 18 are for followers and new leaders.
+//!
+//! The partitions are read where they live, one message a shard, and put together in the request's order. While there
+//! is less than `min_bytes` one waiter a shard waits for a watermark; there is one deadline, and no polling. Records
+//! leave as slices of pages and are never looked at, but for their compression where the client is too old for zstd.
+//!
+//! Followers do not fetch here: replication has a protocol of its own, so the replica id is not looked at.
+
+mod answer;
+mod gather;
+mod zstd;
+
+use std::{rc::Rc, time::Duration};
+
+use engine::Disk;
+use model::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicPartition};
+use replication::Isolation;
+
+use self::{answer::respond, gather::Gather};
+use super::{
+    Handled, Step,
+    topics::{Named, find_partition},
+};
+use crate::{
+    ask::{FetchPart, Fetched},
+    request::Request,
+    sessions::{Context, Seen, SessionAsk, TopicKey, Want},
+    shard::Shard,
+    wire::messages::fetch::{RequestView, Response},
+};
+
+/// No long poll lasts longer, whatever the client asks: its connection may be gone, and nobody looks meanwhile.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+const IDS_FROM: i16 = 13;
+/// zstd came with this version: older clients cannot read it.
+const ZSTD_FROM: i16 = 10;
+
+pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
+    let view = RequestView::decode(request.body(), request.version)?;
+    let ask = session_ask(&request, &view);
+    let begun = shard.sessions.borrow_mut().begin(ask, shard.clock().now());
+    let context = match begun {
+        Ok(context) => context,
+        Err(code) => {
+            let body = Response { error_code: code.code(), ..Response::default() };
+            return Ok(Step::answer(&request, &body));
+        }
+    };
+    let limits = Limits::of(shard, &view);
+    let shard = shard.clone();
+    Ok(Step::wait(async move {
+        let fetched = fetch(&shard, &request, &context, limits).await;
+        finish(&shard, &request, &context, fetched)
+    }))
+}
+
+/// How much, how long, and up to where.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    bytes_min: usize,
+    bytes_max: usize,
+    wait: Duration,
+    isolation: Isolation,
+}
+
+impl Limits {
+    fn of<D: Disk>(shard: &Shard<D>, view: &RequestView<'_>) -> Self {
+        let positive = |n: i32| usize::try_from(n).unwrap_or(0);
+        let bytes_max = positive(view.max_bytes).min(positive(shard.config().fetch_max_bytes));
+        Self {
+            // More than fits is never there.
+            bytes_min: positive(view.min_bytes).min(bytes_max),
+            bytes_max,
+            wait: Duration::from_millis(positive(view.max_wait_ms) as u64).min(WAIT_MAX),
+            isolation: if view.isolation_level == 1 { Isolation::Committed } else { Isolation::Uncommitted },
+        }
+    }
+}
+
+fn session_ask(request: &Request, view: &RequestView<'_>) -> SessionAsk {
+    let uses_ids = request.version >= IDS_FROM;
+    let key = |name: &str, id| if uses_ids { TopicKey::Id(TopicId(id)) } else { TopicKey::Name(name.into()) };
+    let mut wants = Vec::new();
+    for topic in view.topics {
+        let topic_key = key(topic.topic, topic.topic_id);
+        wants.extend(topic.partitions.iter().map(|partition| Want {
+            topic: topic_key.clone(),
+            partition: partition.partition,
+            leader_epoch: LeaderEpoch(partition.current_leader_epoch),
+            offset: Offset(partition.fetch_offset),
+            last_epoch: LeaderEpoch(partition.last_fetched_epoch),
+            bytes_max: partition.partition_max_bytes,
+        }));
+    }
+    let mut forgotten = Vec::new();
+    for topic in view.forgotten_topics_data {
+        let topic_key = key(topic.topic, topic.topic_id);
+        forgotten.extend(topic.partitions.iter().map(|partition| (topic_key.clone(), partition)));
+    }
+    SessionAsk { id: view.session_id, epoch: view.session_epoch, uses_ids, wants, forgotten }
+}
+
+/// One answer for each want, in order.
+async fn fetch<D: Disk>(shard: &Rc<Shard<D>>, request: &Request, context: &Context, limits: Limits) -> Vec<Fetched> {
+    let mut fetched: Vec<Option<Fetched>> = Vec::with_capacity(context.wants.len());
+    let mut parts: Vec<(usize, TopicPartition, FetchPart)> = Vec::new();
+    for (place, want) in context.wants.iter().enumerate() {
+        match resolve(shard, want) {
+            Ok(part) => {
+                parts.push((place, part.id, part));
+                fetched.push(None);
+            }
+            Err(code) => fetched.push(Some(Fetched::error(code))),
+        }
+    }
+    let hurry = fetched.iter().any(Option::is_some);
+    Gather { shard, limits, hurry }.run(parts, &mut fetched).await;
+    let gone = || Fetched::error(ErrorCode::NotLeaderOrFollower);
+    let mut fetched: Vec<Fetched> = fetched.into_iter().map(|f| f.unwrap_or_else(gone)).collect();
+    fit(&mut fetched, limits.bytes_max);
+    if request.version < ZSTD_FROM {
+        fetched.iter_mut().for_each(zstd::leave_out);
+    }
+    fetched
+}
+
+fn resolve<D: Disk>(shard: &Shard<D>, want: &Want) -> Result<FetchPart, ErrorCode> {
+    let image = shard.image();
+    let topic = match &want.topic {
+        TopicKey::Name(name) => Named::Name(name).find(&image)?,
+        TopicKey::Id(id) => Named::Id(*id).find(&image)?,
+    };
+    let (id, _) = find_partition(topic, want.partition)?;
+    Ok(FetchPart {
+        id,
+        leader_epoch: want.leader_epoch,
+        offset: want.offset,
+        last_epoch: want.last_epoch,
+        bytes_max: usize::try_from(want.bytes_max).unwrap_or(0),
+    })
+}
+
+/// Each shard was given its share of `bytes_max` and one batch in any case. Together that may be too much: later
+/// partitions of the request then give way and come with the next fetch. The first that has data always goes out.
+fn fit(fetched: &mut [Fetched], bytes_max: usize) {
+    let mut bytes = 0;
+    for part in fetched {
+        if bytes > 0 && bytes + part.bytes > bytes_max {
+            part.slices.clear();
+            part.bytes = 0;
+        }
+        bytes += part.bytes;
+    }
+}
+
+fn finish<D: Disk>(shard: &Shard<D>, request: &Request, context: &Context, fetched: Vec<Fetched>) -> Step {
+    let seen: Vec<Seen> = fetched
+        .iter()
+        .map(|part| Seen {
+            high: part.high,
+            log_start: part.log_start,
+            has_records: part.bytes > 0,
+            is_urgent: part.is_urgent(),
+            is_error: part.code != ErrorCode::None,
+        })
+        .collect();
+    let told = shard.sessions.borrow_mut().finish(context, &seen, shard.clock().now());
+    match told {
+        Ok(told) => {
+            let bytes: usize = fetched.iter().map(|part| part.bytes).sum();
+            shard.metrics().records_bytes_out.add(bytes as u64);
+            respond(shard, request, context, &told, fetched)
+        }
+        Err(code) => Step::answer(request, &Response { error_code: code.code(), ..Response::default() }),
+    }
+}

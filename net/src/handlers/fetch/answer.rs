@@ -1,0 +1,78 @@
+//! The answer to a fetch: topics and partitions in the request's order, records as holes in the frame.
+
+use engine::Disk;
+use model::{ErrorCode, TopicId};
+
+use crate::{
+    ask::Fetched,
+    handlers::{
+        Step,
+        topics::{Named, find_partition},
+    },
+    request::Request,
+    response::{self, Slots},
+    sessions::{Context, Told, TopicKey, Want},
+    shard::Shard,
+    wire::messages::fetch::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData, Response},
+};
+
+pub(super) fn respond<D: Disk>(
+    shard: &Shard<D>,
+    request: &Request,
+    context: &Context,
+    told: &Told,
+    fetched: Vec<Fetched>,
+) -> Step {
+    let mut slots = Slots::default();
+    let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
+    let mut last: Option<&TopicKey> = None;
+    let named = context.wants.iter().zip(fetched).zip(&told.named).filter(|(_, named)| **named);
+    for ((want, part), _) in named {
+        // Partitions of one topic side by side share an entry.
+        if last != Some(&want.topic) {
+            responses.push(topic_entry(&want.topic));
+            last = Some(&want.topic);
+        }
+        let partition = partition_entry(shard, want, part, &mut slots);
+        responses.last_mut().expect("pushed above").partitions.push(partition);
+    }
+    let body = Response { session_id: told.session_id, responses, ..Response::default() };
+    Step::Answer(response::Response::with_records(request, &body, slots))
+}
+
+fn topic_entry(topic: &TopicKey) -> FetchableTopicResponse<'_> {
+    match topic {
+        TopicKey::Name(name) => FetchableTopicResponse { topic: (&**name).into(), ..Default::default() },
+        TopicKey::Id(id) => FetchableTopicResponse { topic_id: id.0, ..Default::default() },
+    }
+}
+
+fn partition_entry<D: Disk>(shard: &Shard<D>, want: &Want, part: Fetched, slots: &mut Slots) -> PartitionData {
+    let diverging_epoch = part.diverging.map(|end| EpochEndOffset { epoch: end.epoch.0, end_offset: end.end_offset.0 });
+    let moved = matches!(part.code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
+    let leader = moved.then(|| current_leader(shard, want)).flatten();
+    PartitionData {
+        partition_index: want.partition,
+        error_code: part.code.code(),
+        high_watermark: part.high.0,
+        last_stable_offset: part.last_stable.0,
+        log_start_offset: part.log_start.0,
+        diverging_epoch: diverging_epoch.unwrap_or_default(),
+        current_leader: leader.unwrap_or_default(),
+        // Null where transactions do not matter; while there are none, there are no aborted ones either.
+        aborted_transactions: None,
+        records: Some(slots.put(part.slices)),
+        ..Default::default()
+    }
+}
+
+fn current_leader<D: Disk>(shard: &Shard<D>, want: &Want) -> Option<LeaderIdAndEpoch> {
+    let image = shard.image();
+    let named = match &want.topic {
+        TopicKey::Name(name) => Named::Name(name),
+        TopicKey::Id(id) => Named::Id(TopicId(id.0)),
+    };
+    let (_, partition) = find_partition(named.find(&image).ok()?, want.partition).ok()?;
+    let leader_id = partition.leader.map_or(-1, |leader| leader.0);
+    Some(LeaderIdAndEpoch { leader_id, leader_epoch: partition.leader_epoch.0 })
+}

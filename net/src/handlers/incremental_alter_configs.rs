@@ -1,0 +1,77 @@
+//! IncrementalAlterConfigs: set 0, delete 1, append 2, subtract 3; keys that are not named stay as they are.
+
+use std::rc::Rc;
+
+use coordinator::{
+    Refusal,
+    config::{AlterOp, ConfigAlteration},
+    controller::AlterConfigsRequest,
+};
+use engine::Disk;
+use model::ErrorCode;
+
+use super::{
+    Handled, Step,
+    configs::{merge, outcome_of, resource},
+};
+use crate::{
+    control::{Outcome, Proposal},
+    request::Request,
+    shard::Shard,
+    wire::messages::incremental_alter_configs::{
+        AlterConfigsResourceResponse, AlterConfigsResourceView, AlterableConfigView, RequestView, Response,
+    },
+};
+
+type Read = Result<AlterConfigsRequest<ConfigAlteration>, Refusal>;
+
+pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
+    let view = RequestView::decode(request.body(), request.version)?;
+    let read: Vec<Read> = view.resources.iter().map(read).collect();
+    let validate_only = view.validate_only;
+    let shard = shard.clone();
+    Ok(Step::wait(async move {
+        let requests: Vec<_> = read.iter().flatten().cloned().collect();
+        let count = requests.len();
+        let decided = match shard.control().propose(Proposal::AlterConfigs { requests, validate_only }).await {
+            Outcome::AlterConfigs(decided) => decided,
+            other => vec![Err(other.refusal()); count],
+        };
+        respond(&request, &merge(read, decided))
+    }))
+}
+
+fn read(asked: AlterConfigsResourceView<'_>) -> Read {
+    let resource = resource(asked.resource_type, asked.resource_name)?;
+    let configs = asked.configs.iter().map(alteration).collect::<Result<_, _>>()?;
+    Ok(AlterConfigsRequest { resource, configs })
+}
+
+fn alteration(asked: AlterableConfigView<'_>) -> Result<ConfigAlteration, Refusal> {
+    let op = match asked.config_operation {
+        0 => AlterOp::Set,
+        1 => AlterOp::Delete,
+        2 => AlterOp::Append,
+        3 => AlterOp::Subtract,
+        other => {
+            let sentence = format!("{other} is no way to alter a config: set is 0, delete 1, append 2, subtract 3.");
+            return Err(Refusal::new(ErrorCode::InvalidRequest, sentence));
+        }
+    };
+    Ok(ConfigAlteration { key: asked.name.to_owned(), op, value: asked.value.map(str::to_owned) })
+}
+
+fn respond(request: &Request, outcomes: &[Result<(), Refusal>]) -> Step {
+    let view = RequestView::decode(request.body(), request.version).expect("decoded before");
+    let responses = view
+        .resources
+        .iter()
+        .zip(outcomes)
+        .map(|(asked, outcome)| {
+            let (error_code, error_message) = outcome_of(outcome);
+            let (resource_type, resource_name) = (asked.resource_type, asked.resource_name.into());
+            AlterConfigsResourceResponse { error_code, error_message, resource_type, resource_name }
+        })
+        .collect();
+    Step::answer(request, &Response { responses, ..Response::default() })
+}

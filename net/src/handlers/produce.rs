@@ -1,0 +1,182 @@
+//! Produce. 3 brings batches of magic 2, 5 the log start offset, 7 allows zstd, 8 adds errors per record, 10 the current
+//! leader, 12 is for transactions of the second kind, 13 names topics by id. 0 to 2 are listed and refused.
+//!
+//! Two stages. In the first, which runs before the next request of the connection is read, each batch is checked and
+//! handed to its owner, one message a shard; so its place in the log is settled. In the second the answers come in,
+//! when the bytes are safe, while later requests are under way.
+//!
+//! Unlike Apache Kafka, acks=1 is answered when the record is on stable storage here, not when it is in memory.
+
+mod answer;
+
+use std::{rc::Rc, time::Duration};
+
+use coordinator::TopicConfig;
+use engine::{
+    Disk,
+    records::{ProduceError, ProduceRules, validate_produce},
+};
+use model::{Compression, ErrorCode, Timestamp, TopicId, TopicPartition};
+
+use self::answer::{Part, Refused, respond};
+use super::{
+    Handled, Step,
+    topics::{Named, find_partition, is_internal},
+};
+use crate::{
+    ask::{Acks, Answer, Ask, ProduceAsk, ProducePart, Produced},
+    errors::Code,
+    mesh::Asked,
+    request::Request,
+    scatter::{Places, Scatter},
+    shard::Shard,
+    wire::messages::produce::RequestView,
+};
+
+/// A compressed batch may unfold to this much where its records are looked at (compacted topics).
+const UNFOLDED_BYTES_MAX: usize = 64 << 20;
+/// zstd came with this version: older clients could not read it back.
+const ZSTD_FROM: i16 = 7;
+const IDS_FROM: i16 = 13;
+
+pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
+    let view = RequestView::decode(request.body(), request.version)?;
+    let acks = match view.acks {
+        0 => Acks::None,
+        1 => Acks::Leader,
+        -1 => Acks::All,
+        _ => return Ok(refuse_acks(&request, &view)),
+    };
+    let stage = Stage { shard, request: &request, acks, now: shard.clock().wall() };
+    let (parts, batches) = stage.check(&view);
+    let asked = stage.send(batches, view.timeout_ms);
+    Ok(Step::Ordered(Box::pin(finish(shard.clone(), request, acks, parts, asked))))
+}
+
+fn refuse_acks(request: &Request, view: &RequestView<'_>) -> Step {
+    let count = view.topic_data.iter().map(|topic| topic.partition_data.len()).sum();
+    let parts = vec![Part::Refused(Refused::code(ErrorCode::InvalidRequiredAcks)); count];
+    let produced: Vec<Produced> = parts.iter().map(Part::produced_at_once).collect();
+    respond(request, &parts, &produced, |_| None)
+}
+
+/// The first stage.
+struct Stage<'a, D: Disk> {
+    shard: &'a Rc<Shard<D>>,
+    request: &'a Request,
+    acks: Acks,
+    now: Timestamp,
+}
+
+/// A batch for its owner, with its place in the request.
+type Batch = (usize, TopicPartition, ProducePart);
+
+impl<D: Disk> Stage<'_, D> {
+    fn check(&self, view: &RequestView<'_>) -> (Vec<Part>, Vec<Batch>) {
+        let (mut parts, mut batches) = (Vec::new(), Vec::new());
+        for topic in view.topic_data {
+            let named = match self.request.version {
+                IDS_FROM.. => Named::Id(TopicId(topic.topic_id)),
+                _ => Named::Name(topic.name),
+            };
+            for partition in topic.partition_data {
+                let records = partition.records.unwrap_or_default();
+                self.shard.metrics().records_bytes_in.add(records.len() as u64);
+                match self.check_part(view, named, partition.index, records) {
+                    Ok(part) => {
+                        batches.push((parts.len(), part.id, part));
+                        parts.push(Part::Sent(batches[batches.len() - 1].1));
+                    }
+                    Err(refused) => parts.push(Part::Refused(refused)),
+                }
+            }
+        }
+        (parts, batches)
+    }
+
+    fn check_part(
+        &self,
+        view: &RequestView<'_>,
+        named: Named<'_>,
+        index: i32,
+        records: &[u8],
+    ) -> Result<ProducePart, Refused> {
+        let image = self.shard.image();
+        let topic = named.find(&image).map_err(Refused::code)?;
+        let (id, _) = find_partition(topic, index).map_err(Refused::code)?;
+        if is_internal(&topic.name) {
+            return Err(Refused::code(ErrorCode::InvalidTopicException));
+        }
+        let config = self.shard.topic_config(topic);
+        let header = validate_produce(records, &rules(&config), self.now).map_err(|e| Refused::of_batch(&e))?;
+        if header.compression() == Ok(Compression::Zstd) && self.request.version < ZSTD_FROM {
+            return Err(Refused::code(ErrorCode::UnsupportedCompressionType));
+        }
+        if header.is_transactional() || view.transactional_id.is_some() {
+            // No transactional id is known here: InitProducerId hands none out.
+            return Err(Refused::code(ErrorCode::InvalidProducerIdMapping));
+        }
+        let isr_min = if self.acks == Acks::All { config.min_insync_replicas.max(0) as usize } else { 0 };
+        Ok(ProducePart { id, batch: self.request.share(records), isr_min })
+    }
+
+    /// One message to each owner, in the order of the request.
+    fn send(&self, batches: Vec<Batch>, timeout_ms: i32) -> Vec<(Asked<D>, Places)> {
+        let deadline = self.shard.clock().now() + Duration::from_millis(timeout_ms.max(0) as u64);
+        let ask = |(owner, parts, places)| {
+            let ask = Ask::Produce(ProduceAsk { acks: self.acks, deadline, parts });
+            (self.shard.asks().ask(owner, ask), places)
+        };
+        Scatter::new(self.shard.count(), batches).into_groups().map(ask).collect()
+    }
+}
+
+/// The second stage.
+async fn finish<D: Disk>(
+    shard: Rc<Shard<D>>,
+    request: Request,
+    acks: Acks,
+    parts: Vec<Part>,
+    asked: Vec<(Asked<D>, Places)>,
+) -> Step {
+    let mut produced: Vec<Option<Produced>> = vec![None; parts.len()];
+    for (asked, places) in asked {
+        if let Some(Answer::Produce(answers)) = asked.await {
+            places.gather(answers, &mut produced);
+        }
+    }
+    let ended = |(part, produced): (&Part, Option<Produced>)| produced.unwrap_or_else(|| part.produced_at_once());
+    let produced: Vec<Produced> = parts.iter().zip(produced).map(ended).collect();
+    if acks == Acks::None {
+        // A producer that waits for no answer learns of an error by the end of the connection.
+        return match produced.iter().find(|p| p.code != ErrorCode::None) {
+            Some(failed) => Step::Close(format!("a produce with acks=0 failed: {:?}", failed.code)),
+            None => Step::Silent,
+        };
+    }
+    let image = shard.image();
+    respond(&request, &parts, &produced, |id| {
+        let partition = image.partition(id.topic, id.partition)?;
+        Some((partition.leader.map_or(-1, |leader| leader.0), partition.leader_epoch.0))
+    })
+}
+
+fn rules(config: &TopicConfig) -> ProduceRules {
+    ProduceRules {
+        message_bytes_max: config.max_message_bytes.max(0) as usize,
+        segment_bytes_max: config.segment_bytes.max(0) as usize,
+        timestamp_type: config.message_timestamp_type,
+        timestamp_before_max_ms: config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
+        compacted: config.cleanup_policy.compact,
+        walk_records: false,
+        decompressed_bytes_max: UNFOLDED_BYTES_MAX,
+    }
+}
+
+impl Refused {
+    fn of_batch(error: &ProduceError) -> Self {
+        let records = error.record_errors().iter().map(|e| (e.batch_index, e.problem.to_string())).collect();
+        Self { code: Code::code(error), message: Some(error.to_string()), records }
+    }
+}

@@ -1,0 +1,100 @@
+//! The answer to a produce: one entry for each partition of the request, in its order.
+
+use model::{ErrorCode, Offset, Timestamp, TopicPartition};
+
+use crate::{
+    ask::Produced,
+    handlers::Step,
+    request::Request,
+    wire::messages::produce::{
+        BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, RequestView, Response,
+        TopicProduceResponse,
+    },
+};
+
+/// One partition of the request.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    Refused(Refused),
+    /// Its owner answers.
+    Sent(TopicPartition),
+}
+
+/// Why a batch did not even reach its owner.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) code: ErrorCode,
+    pub(super) message: Option<String>,
+    /// Records by their place in the batch, and what is wrong with each.
+    pub(super) records: Vec<(i32, String)>,
+}
+
+impl Refused {
+    pub(super) fn code(code: ErrorCode) -> Self {
+        Self { code, message: None, records: Vec::new() }
+    }
+}
+
+impl Part {
+    /// What the answer says without a word from an owner. One that never answers is gone, and so is the process soon.
+    pub(super) fn produced_at_once(&self) -> Produced {
+        let code = match self {
+            Self::Refused(refused) => refused.code,
+            Self::Sent(_) => ErrorCode::NotLeaderOrFollower,
+        };
+        let (base_offset, log_append_time, log_start) = (Offset::NONE, Timestamp::NONE, Offset::NONE);
+        Produced { code, base_offset, log_append_time, log_start }
+    }
+}
+
+/// `leader_of` gives leader and epoch as the metadata has them, for clients that asked the wrong broker.
+pub(super) fn respond(
+    request: &Request,
+    parts: &[Part],
+    produced: &[Produced],
+    leader_of: impl Fn(TopicPartition) -> Option<(i32, i32)>,
+) -> Step {
+    let view = RequestView::decode(request.body(), request.version).expect("decoded before");
+    let mut rest = parts.iter().zip(produced);
+    let mut responses = Vec::with_capacity(view.topic_data.len());
+    for topic in view.topic_data {
+        let entries = topic.partition_data.iter().zip(&mut rest);
+        let partition_responses =
+            entries.map(|(asked, (part, produced))| entry(asked.index, part, produced, &leader_of)).collect();
+        let (name, topic_id) = (topic.name.into(), topic.topic_id);
+        responses.push(TopicProduceResponse { name, topic_id, partition_responses });
+    }
+    Step::answer(request, &Response { responses, ..Response::default() })
+}
+
+fn entry<'a>(
+    index: i32,
+    part: &'a Part,
+    produced: &Produced,
+    leader_of: &impl Fn(TopicPartition) -> Option<(i32, i32)>,
+) -> PartitionProduceResponse<'a> {
+    let mut entry = PartitionProduceResponse {
+        index,
+        error_code: produced.code.code(),
+        base_offset: produced.base_offset.0,
+        log_append_time_ms: produced.log_append_time.0,
+        log_start_offset: produced.log_start.0,
+        ..Default::default()
+    };
+    match part {
+        Part::Refused(refused) => {
+            entry.error_message = refused.message.as_deref().map(Into::into);
+            entry.record_errors = refused.records.iter().map(record_error).collect();
+        }
+        Part::Sent(id) if matches!(produced.code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) => {
+            let leader = leader_of(*id).map(|(leader_id, leader_epoch)| LeaderIdAndEpoch { leader_id, leader_epoch });
+            entry.current_leader = leader.unwrap_or_default();
+        }
+        Part::Sent(_) => {}
+    }
+    entry
+}
+
+fn record_error((batch_index, text): &(i32, String)) -> BatchIndexAndErrorMessage<'_> {
+    BatchIndexAndErrorMessage { batch_index: *batch_index, batch_index_error_message: Some(text.into()) }
+}

@@ -1,0 +1,178 @@
+//! The owner's side of every request that touches a partition: one door, `start`, for asks of this shard and of
+//! others. It lives on every shard and works on the partitions that shard owns.
+//!
+//! ```text
+//!   start(ask) --+-- answered at once ------------------------------------> reply
+//!                +-- parked as a value --- woken (run_wakes) -------------> reply
+//!                +-- reads the disk as a job (run_worker) --- parked ... -> reply
+//! ```
+//! A request that waits is a value in a map, not a task: waking it costs a lookup. An append is done before `start`
+//! returns, and messages of one shard arrive in order, so batches of one connection reach the log in the order sent,
+//! also across shards.
+
+use std::{cell::RefCell, rc::Rc};
+
+use engine::{Disk, Store};
+use model::{ErrorCode, ShardId};
+use replication::{Partition, PartitionError, PartitionTable, Ticket, Woken};
+use rustc_hash::FxHashMap;
+
+use crate::{
+    ask::{Answer, Ask, FoundEpochEnd, Size},
+    clock::Clock,
+    errors::Code,
+    jobs::Jobs,
+    mesh::{Link, Message},
+};
+
+mod fetch;
+mod lookups;
+mod produce;
+
+/// An ask among all of a process: who asked, and that shard's own number for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct AskId {
+    pub from: ShardId,
+    pub number: u64,
+}
+
+/// Where an answer goes.
+#[derive(Debug)]
+pub enum ReplyTo {
+    /// A task of this shard.
+    Here(rt::oneshot::Tx<Answer>),
+    Shard,
+}
+
+/// An ask that waits for a watermark or a deadline.
+struct Parked {
+    id: AskId,
+    reply: ReplyTo,
+    errand: Errand,
+}
+
+enum Errand {
+    Produce(produce::Pending),
+    Fetch(crate::ask::FetchAsk),
+}
+
+pub struct Owner<D: Disk> {
+    store: Rc<Store<D>>,
+    table: Rc<PartitionTable<D>>,
+    link: Rc<dyn Link>,
+    clock: Clock,
+    jobs: Jobs,
+    parked: RefCell<FxHashMap<Ticket, Parked>>,
+    /// Fetches under way, so that they can be given up: with their ticket while they are parked.
+    fetches: RefCell<FxHashMap<AskId, Option<Ticket>>>,
+}
+
+impl<D: Disk> Owner<D> {
+    pub fn new(store: Rc<Store<D>>, table: Rc<PartitionTable<D>>, link: Rc<dyn Link>, clock: Clock) -> Self {
+        let (parked, fetches) = (RefCell::default(), RefCell::default());
+        Self { store, table, link, clock, jobs: Jobs::default(), parked, fetches }
+    }
+
+    pub fn store(&self) -> &Rc<Store<D>> {
+        &self.store
+    }
+
+    pub fn table(&self) -> &Rc<PartitionTable<D>> {
+        &self.table
+    }
+
+    /// Takes an ask. What is ordered (appends) is done on return.
+    pub fn start(self: &Rc<Self>, id: AskId, ask: Ask, reply: ReplyTo) {
+        match ask {
+            Ask::Produce(ask) => self.produce(id, ask, reply),
+            Ask::Fetch(ask) => self.fetch(id, ask, reply),
+            Ask::Offsets(ask) => {
+                let owner = self.clone();
+                self.jobs.begin(async move {
+                    let found = owner.find_offsets(&ask).await;
+                    owner.reply(id, reply, Answer::Offsets(found));
+                });
+            }
+            Ask::DeleteRecords(parts) => {
+                let owner = self.clone();
+                self.jobs.begin(async move {
+                    let deleted = owner.delete_records(&parts).await;
+                    owner.reply(id, reply, Answer::DeleteRecords(deleted));
+                });
+            }
+            Ask::EpochEnds(parts) => {
+                let ends: Vec<FoundEpochEnd> = parts.iter().map(|part| self.epoch_end(part)).collect();
+                self.reply(id, reply, Answer::EpochEnds(ends));
+            }
+            Ask::Sizes(ids) => {
+                let sizes: Vec<Size> = self.sizes(ids.as_deref());
+                self.reply(id, reply, Answer::Sizes(sizes));
+            }
+        }
+    }
+
+    /// The asker is gone: a fetch that waits for data need not.
+    pub fn forget(&self, id: AskId) {
+        if let Some(Some(ticket)) = self.fetches.borrow_mut().remove(&id) {
+            self.table.cancel(ticket);
+            self.parked.borrow_mut().remove(&ticket);
+        }
+    }
+
+    /// Asks that wait, for metrics.
+    pub fn parked_count(&self) -> usize {
+        self.parked.borrow().len()
+    }
+
+    /// Ends waits as they come to their end, for ever. One pump a shard.
+    pub async fn run_wakes(self: &Rc<Self>) {
+        loop {
+            for (ticket, why) in self.table.woken().await {
+                let parked = self.parked.borrow_mut().remove(&ticket);
+                match parked {
+                    Some(Parked { id, reply, errand: Errand::Produce(pending) }) => {
+                        let produced = self.produced(pending, why);
+                        self.reply(id, reply, Answer::Produce(produced));
+                    }
+                    Some(Parked { id, reply, errand: Errand::Fetch(ask) }) => self.wake_fetch(id, ask, reply, why),
+                    // Given up in the meantime.
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Reads the disk for asks, for ever. `jobs::WORKERS` of them a shard.
+    pub async fn run_worker(&self) {
+        self.jobs.run_worker().await;
+    }
+
+    fn park(&self, ticket: Ticket, parked: Parked) {
+        let before = self.parked.borrow_mut().insert(ticket, parked);
+        assert!(before.is_none(), "a ticket is parked once");
+    }
+
+    fn reply(&self, id: AskId, reply: ReplyTo, answer: Answer) {
+        match reply {
+            // Nobody may wait any more: the connection is gone.
+            ReplyTo::Here(to) => drop(to.send(answer)),
+            ReplyTo::Shard => self.link.send(id.from, Message::Answer(id.number, answer)),
+        }
+    }
+
+    /// A partition that is here and led from here.
+    fn find(&self, id: model::TopicPartition) -> Result<Rc<Partition<D>>, ErrorCode> {
+        // The metadata that the asker has names this broker, so the partition is about to come, or just went.
+        self.table.find(id).ok_or_else(|| PartitionError::NotLeader.code())
+    }
+}
+
+/// What a wait that ended without being reached means to the client.
+fn code_of(why: Woken) -> ErrorCode {
+    match why {
+        Woken::Reached => ErrorCode::None,
+        Woken::Expired => ErrorCode::RequestTimedOut,
+        Woken::Gone => ErrorCode::NotLeaderOrFollower,
+        Woken::Failed => ErrorCode::KafkaStorageError,
+    }
+}

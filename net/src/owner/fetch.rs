@@ -1,0 +1,126 @@
+//! Fetch at the owner: read what is there, wait for a watermark if that is too little, read again.
+
+use std::rc::Rc;
+
+use engine::Disk;
+use model::ErrorCode;
+use replication::{Lineage, Need, Partition, Place, ReadFrom, Woken};
+
+use super::{AskId, Errand, Owner, Parked, ReplyTo};
+use crate::{
+    ask::{Answer, FetchAsk, FetchPart, Fetched},
+    errors::Code,
+};
+
+impl<D: Disk> Owner<D> {
+    pub(super) fn fetch(self: &Rc<Self>, id: AskId, ask: FetchAsk, reply: ReplyTo) {
+        self.fetches.borrow_mut().insert(id, None);
+        self.begin_read(id, ask, reply);
+    }
+
+    /// After a wait: whatever ended it, the client gets what there is now. Only a moved watermark may be too little
+    /// still, and only then the wait goes on.
+    pub(super) fn wake_fetch(self: &Rc<Self>, id: AskId, mut ask: FetchAsk, reply: ReplyTo, why: Woken) {
+        if why != Woken::Reached {
+            ask.wait = None;
+        }
+        if let Some(ticket) = self.fetches.borrow_mut().get_mut(&id) {
+            *ticket = None;
+        }
+        self.begin_read(id, ask, reply);
+    }
+
+    fn begin_read(self: &Rc<Self>, id: AskId, ask: FetchAsk, reply: ReplyTo) {
+        let owner = self.clone();
+        self.jobs.begin(async move {
+            let fetched = owner.read(&ask).await;
+            match owner.places_to_wait(&ask, &fetched) {
+                Some(places) => owner.park_fetch(id, &places, ask, reply),
+                None => {
+                    owner.fetches.borrow_mut().remove(&id);
+                    owner.reply(id, reply, Answer::Fetch(fetched));
+                }
+            }
+        });
+    }
+
+    fn park_fetch(&self, id: AskId, places: &[Place], ask: FetchAsk, reply: ReplyTo) {
+        let deadline = ask.wait.expect("only who wants to wait is parked").deadline;
+        let mut fetches = self.fetches.borrow_mut();
+        // Given up while it was reading: nobody is left to answer.
+        let Some(place) = fetches.get_mut(&id) else { return };
+        let ticket = self.table.park(places, Need::Any, deadline);
+        *place = Some(ticket);
+        drop(fetches);
+        self.park(ticket, Parked { id, reply, errand: Errand::Fetch(ask) });
+    }
+
+    async fn read(&self, ask: &FetchAsk) -> Vec<Fetched> {
+        let mut fetched = Vec::with_capacity(ask.parts.len());
+        let mut bytes = 0;
+        for part in &ask.parts {
+            let left = ask.bytes_max.saturating_sub(bytes);
+            let read = self.read_part(ask, part, left, bytes == 0).await;
+            bytes += read.bytes;
+            fetched.push(read);
+        }
+        fetched
+    }
+
+    async fn read_part(&self, ask: &FetchAsk, part: &FetchPart, bytes_left: usize, first: bool) -> Fetched {
+        let partition = match self.find(part.id) {
+            Ok(partition) => partition,
+            Err(code) => return Fetched::error(code),
+        };
+        if let Err(error) = partition.check_epoch(part.leader_epoch) {
+            return Fetched::error(error.code());
+        }
+        let mut fetched = Fetched { code: ErrorCode::None, ..marks_of(&partition) };
+        match partition.lineage(part.offset, part.last_epoch) {
+            Lineage::Same => {}
+            Lineage::Diverges(end) => return Fetched { diverging: Some(end), ..fetched },
+            Lineage::Unknown => return Fetched { code: ErrorCode::OffsetOutOfRange, ..fetched },
+        }
+        let from = ReadFrom {
+            offset: part.offset,
+            bytes_max: part.bytes_max.min(bytes_left),
+            at_least_one: first,
+            isolation: ask.isolation,
+        };
+        match partition.read(&self.store, from).await {
+            Ok(batches) => {
+                fetched.bytes = batches.bytes;
+                fetched.slices = batches.slices;
+            }
+            Err(error) => fetched.code = error.code(),
+        }
+        fetched
+    }
+
+    /// Where to wait for more, if the fetch is to wait at all.
+    fn places_to_wait(&self, ask: &FetchAsk, fetched: &[Fetched]) -> Option<Vec<Place>> {
+        let wait = ask.wait?;
+        let bytes: usize = fetched.iter().map(|f| f.bytes).sum();
+        let urgent = fetched.iter().any(Fetched::is_urgent);
+        if bytes >= wait.bytes_min || urgent || fetched.is_empty() || self.clock.now() >= wait.deadline {
+            return None;
+        }
+        // One beyond what this read could see: a watermark that moved meanwhile ends the wait at once.
+        let place = |(part, read): (&FetchPart, &Fetched)| Place { id: part.id, until: read.high.max(part.offset) + 1 };
+        Some(ask.parts.iter().zip(fetched).map(place).collect())
+    }
+}
+
+fn marks_of<D: Disk>(partition: &Partition<D>) -> Fetched {
+    let marks = partition.watermarks();
+    Fetched {
+        code: ErrorCode::None,
+        high: marks.high,
+        last_stable: marks.last_stable,
+        log_start: marks.log_start,
+        diverging: None,
+        slices: Vec::new(),
+        bytes: 0,
+    }
+}
+

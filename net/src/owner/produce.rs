@@ -1,0 +1,83 @@
+//! Produce at the owner: append all parts at once, then wait until they are safe.
+
+use engine::{Appended, Disk};
+use model::{ErrorCode, Offset, Timestamp};
+use replication::{AppendRules, Need, Place, Woken};
+
+use super::{AskId, Errand, Owner, Parked, ReplyTo, code_of};
+use crate::{
+    ask::{Acks, Answer, ProduceAsk, ProducePart, Produced},
+    errors::Code,
+};
+
+/// A produce whose order is fixed and whose answer is not.
+pub(super) struct Pending {
+    parts: Vec<Part>,
+}
+
+struct Part {
+    id: model::TopicPartition,
+    outcome: Result<Appended, ErrorCode>,
+}
+
+impl<D: Disk> Owner<D> {
+    pub(super) fn produce(&self, id: AskId, ask: ProduceAsk, reply: ReplyTo) {
+        let parts: Vec<Part> = ask.parts.iter().map(|part| self.append(part)).collect();
+        let pending = Pending { parts };
+        // With one replica what is safe here is safe everywhere, so acks=1 waits as acks=all does.
+        let places: Vec<Place> = match ask.acks {
+            Acks::None => Vec::new(),
+            Acks::Leader | Acks::All => pending.places(),
+        };
+        if places.is_empty() {
+            let produced = self.produced(pending, Woken::Reached);
+            return self.reply(id, reply, Answer::Produce(produced));
+        }
+        let ticket = self.table.park(&places, Need::All, ask.deadline);
+        self.park(ticket, Parked { id, reply, errand: Errand::Produce(pending) });
+    }
+
+    fn append(&self, part: &ProducePart) -> Part {
+        let outcome = self.find(part.id).and_then(|partition| {
+            let rules = AppendRules { isr_min: part.isr_min };
+            let appended = partition.append(&self.store, &part.batch, rules, self.clock.wall());
+            // A topic that acknowledges from memory moves right here.
+            self.table.moved(&partition);
+            appended.map_err(|error| error.code())
+        });
+        Part { id: part.id, outcome }
+    }
+
+    /// What the producer is told. Of a wait that ended early, the parts that made it in time are told as such.
+    pub(super) fn produced(&self, pending: Pending, why: Woken) -> Vec<Produced> {
+        pending.parts.into_iter().map(|part| self.produced_part(part, why)).collect()
+    }
+
+    fn produced_part(&self, part: Part, why: Woken) -> Produced {
+        let partition = self.table.find(part.id);
+        let marks = partition.as_ref().map(|partition| partition.watermarks());
+        let log_start = marks.map_or(Offset::NONE, |marks| marks.log_start);
+        let refused = |code| {
+            let (base_offset, log_append_time) = (Offset::NONE, Timestamp::NONE);
+            Produced { code, base_offset, log_append_time, log_start }
+        };
+        match part.outcome {
+            Err(code) => refused(code),
+            Ok(appended) => {
+                let in_time = why == Woken::Reached || marks.is_some_and(|m| m.high >= appended.next_offset);
+                if !in_time {
+                    return refused(code_of(why));
+                }
+                let (base_offset, log_append_time) = (appended.base_offset, appended.log_append_time);
+                Produced { code: ErrorCode::None, base_offset, log_append_time, log_start }
+            }
+        }
+    }
+}
+
+impl Pending {
+    fn places(&self) -> Vec<Place> {
+        let appended = self.parts.iter().filter_map(|part| Some((part.id, part.outcome.as_ref().ok()?)));
+        appended.map(|(id, appended)| Place { id, until: appended.next_offset }).collect()
+    }
+}

@@ -1,0 +1,81 @@
+//! An answer ready for the socket: the frame's own bytes, and the record data that belongs in its holes.
+
+use rt::{net::OutPart, pages::PageSlice};
+
+use crate::{
+    request::Request,
+    wire::{RecordsRef, ResponseBody, Writer, write_response},
+};
+
+/// Record data of an answer, slot by slot, as the codec names it.
+#[derive(Default, Debug)]
+pub struct Slots(Vec<Vec<PageSlice>>);
+
+impl Slots {
+    /// Puts record data aside and answers what to write in its place.
+    pub fn put(&mut self, slices: Vec<PageSlice>) -> RecordsRef {
+        let bytes = slices.iter().map(PageSlice::len).sum();
+        if bytes == 0 {
+            return RecordsRef::EMPTY;
+        }
+        self.0.push(slices);
+        RecordsRef { bytes, slot: self.0.len() - 1 }
+    }
+}
+
+#[derive(Debug)]
+pub struct Response {
+    writer: Writer,
+    slots: Slots,
+}
+
+impl Response {
+    pub fn new<B: ResponseBody>(request: &Request, body: &B) -> Self {
+        Self::at_version(request, body, request.version)
+    }
+
+    /// In another version than that of the request: only ApiVersions answers so.
+    pub fn at_version<B: ResponseBody>(request: &Request, body: &B, version: i16) -> Self {
+        let mut writer = Writer::new();
+        write_response(body, version, request.correlation_id, &mut writer);
+        assert!(writer.holes().is_empty(), "record data needs slots");
+        Self { writer, slots: Slots::default() }
+    }
+
+    pub fn with_records<B: ResponseBody>(request: &Request, body: &B, slots: Slots) -> Self {
+        let mut writer = Writer::new();
+        write_response(body, request.version, request.correlation_id, &mut writer);
+        Self { writer, slots }
+    }
+
+    /// What goes to the socket, record data included.
+    pub fn total_bytes(&self) -> usize {
+        self.writer.total_bytes()
+    }
+
+    pub fn has_records(&self) -> bool {
+        !self.writer.holes().is_empty()
+    }
+
+    /// The frame's bytes, whole if there are no records.
+    pub fn bytes(&self) -> &[u8] {
+        self.writer.bytes()
+    }
+
+    /// The bytes before the first record data, and what follows them in turn.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<OutPart>) {
+        let (mut bytes, holes) = self.writer.into_parts();
+        let Some(first) = holes.first().map(|hole| hole.position) else { return (bytes, Vec::new()) };
+        let mut slots = self.slots.0;
+        let mut parts = Vec::new();
+        for (i, hole) in holes.iter().enumerate() {
+            parts.extend(std::mem::take(&mut slots[hole.slot]).into_iter().map(OutPart::Page));
+            let end = holes.get(i + 1).map_or(bytes.len(), |next| next.position);
+            if end > hole.position {
+                parts.push(OutPart::Owned(bytes[hole.position..end].to_vec()));
+            }
+        }
+        bytes.truncate(first);
+        (bytes, parts)
+    }
+}
