@@ -5,6 +5,8 @@
 //! immutable [`Image`]; the controller runs where the metadata log is written. Nothing here knows a wire format, a
 //! socket or a file: the caller maps requests to these types, appends the records and publishes the next image.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)] // clippy.toml: what a pure crate has no use for
+
 pub mod config;
 pub mod controller;
 pub mod metadata;

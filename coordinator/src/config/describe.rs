@@ -7,7 +7,7 @@ use super::{
     broker::BrokerConfig,
     sources::{Candidate, Sources},
     table::{self, ConfigKey, Synonym, Update},
-    value::ValueType,
+    value::{ValueType, shorten},
 };
 use crate::{
     controller::Refusal,
@@ -65,7 +65,7 @@ pub fn describe(
     match resource {
         ConfigResource::Topic(name) => {
             if image.topic(name).is_none() {
-                let sentence = format!("There is no topic {name}.");
+                let sentence = format!("There is no topic '{}'.", shorten(name));
                 return Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, sentence));
             }
             Ok(describe_topic(image.configs(resource), image, broker))

@@ -61,6 +61,8 @@ impl Controller<'_> {
             format!("The broker has more than {ENDPOINTS_MAX} listeners.")
         } else if asked.endpoints.iter().any(|e| e.host.is_empty() || e.port == 0) {
             "Each listener of a broker needs the host and the port that clients use.".to_owned()
+        } else if texts(asked).any(|text| text.len() > TEXT_BYTES_MAX) {
+            format!("A listener's name, a host or a rack has more than {TEXT_BYTES_MAX} bytes.")
         } else if self.image.broker(asked.id).is_none() && self.image.brokers().len() >= BROKERS_MAX {
             format!("{BROKERS_MAX} brokers are registered, which is the most there may be.")
         } else {
@@ -71,3 +73,9 @@ impl Controller<'_> {
 }
 
 const ENDPOINTS_MAX: usize = 64;
+/// As long as a host name can be.
+const TEXT_BYTES_MAX: usize = 255;
+
+fn texts(asked: &RegisterBroker) -> impl Iterator<Item = &String> {
+    asked.endpoints.iter().flat_map(|endpoint| [&endpoint.listener, &endpoint.host]).chain(&asked.rack)
+}

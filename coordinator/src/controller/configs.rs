@@ -26,18 +26,24 @@ pub fn config_resource(type_code: i8, name: &str) -> Result<ConfigResource, Refu
             Ok(id) if id >= 0 => Ok(ConfigResource::Broker(BrokerId(id))),
             _ => refuse(format!("'{}' is no broker id.", shorten(name))),
         },
-        32 if name.is_empty() => refuse("The group's name is empty; name a group.".to_owned()),
-        32 if name.len() > GROUP_BYTES_MAX => refuse(format!(
-            "A group's name has at most {GROUP_BYTES_MAX} bytes, this one has {}.",
-            name.len()
-        )),
-        32 => Ok(ConfigResource::Group(name.to_owned())),
+        32 => check_group_name(name).map(|()| ConfigResource::Group(name.to_owned())),
         other => refuse(format!("Resources of type {other} have no configs here.")),
     }
 }
 
 /// As long as a Kafka string can be.
 const GROUP_BYTES_MAX: usize = 32_767;
+
+fn check_group_name(name: &str) -> Result<(), Refusal> {
+    let sentence = match name.len() {
+        0 => "The group's name is empty; name a group.".to_owned(),
+        bytes if bytes > GROUP_BYTES_MAX => {
+            format!("A group's name has at most {GROUP_BYTES_MAX} bytes, this one has {bytes}.")
+        }
+        _ => return Ok(()),
+    };
+    Err(Refusal::new(ErrorCode::InvalidRequest, sentence))
+}
 
 impl Controller<'_> {
     /// AlterConfigs: the given values become the whole set. One result a resource, in the order asked.
@@ -94,12 +100,13 @@ impl Controller<'_> {
     fn check_resource(&self, resource: &ConfigResource) -> Result<(), Refusal> {
         match resource {
             ConfigResource::Topic(name) if self.image.topic(name).is_none() => {
-                let sentence = format!("There is no topic '{name}'.");
+                let sentence = format!("There is no topic '{}'.", shorten(name));
                 Err(Refusal::new(ErrorCode::UnknownTopicOrPartition, sentence))
             }
             ConfigResource::Broker(id) if self.image.broker(*id).is_none() => {
                 Err(Refusal::new(ErrorCode::BrokerIdNotRegistered, format!("Broker {id} is not registered.")))
             }
+            ConfigResource::Group(name) => check_group_name(name),
             _ => Ok(()),
         }
     }

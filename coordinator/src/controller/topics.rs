@@ -1,6 +1,6 @@
 //! Topics are created and deleted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{BrokerId, ErrorCode, LeaderEpoch, PartitionIndex, TopicId};
 
@@ -12,7 +12,7 @@ use crate::{
     config::{ConfigEntry, alter, describe, value::shorten},
     metadata::{
         ConfigResource, MetadataRecord,
-        image::{ConfigMap, collide},
+        image::ConfigMap,
         record::{ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord},
     },
 };
@@ -59,7 +59,8 @@ pub struct DeletedTopic {
 /// What the topics before it in the same request have taken already.
 #[derive(Default)]
 struct Taken {
-    names: BTreeSet<String>,
+    /// With '_' for every '.': names that read the same there collide.
+    names: BTreeMap<String, String>,
     ids: BTreeSet<TopicId>,
     partitions: usize,
 }
@@ -90,7 +91,7 @@ impl Controller<'_> {
             }
             let plan = self.plan(topic, &taken)?;
             let id = if validate_only { TopicId::ZERO } else { self.fresh_id(&taken, new_id)? };
-            taken.names.insert(topic.name.clone());
+            taken.names.insert(topic.name.replace('.', "_"), topic.name.clone());
             taken.ids.insert(id);
             taken.partitions += plan.replicas.len();
             let created = self.created(&topic.name, id, &plan);
@@ -197,7 +198,7 @@ impl Controller<'_> {
             let sentence = format!("Topic '{name}' exists already.");
             return Err(Refusal::new(ErrorCode::TopicAlreadyExists, sentence));
         }
-        let in_request = taken.names.iter().map(String::as_str).find(|other| collide(other, name));
+        let in_request = taken.names.get(&name.replace('.', "_")).map(String::as_str);
         if let Some(other) = self.image.colliding_topic(name).or(in_request) {
             let sentence =
                 format!("The name '{name}' differs from '{other}' only in '.' and '_'; choose another.");

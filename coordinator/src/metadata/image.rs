@@ -24,9 +24,9 @@ pub struct Image {
     offset: Offset,
     topic_ids: Arc<BTreeMap<Arc<str>, TopicId>>,
     /// One reference a topic, so that a batch of its partitions changes it in place.
-    topics: Arc<BTreeMap<TopicId, Arc<Topic>>>,
+    pub(super) topics: Arc<BTreeMap<TopicId, Arc<Topic>>>,
     partition_count: usize,
-    configs: Arc<BTreeMap<ConfigResource, ConfigMap>>,
+    pub(super) configs: Arc<BTreeMap<ConfigResource, ConfigMap>>,
     brokers: Arc<BTreeMap<BrokerId, Broker>>,
     features: Arc<BTreeMap<String, i16>>,
     next_producer_id: ProducerId,
@@ -112,13 +112,33 @@ impl Image {
     /// A topic whose name differs from `name` only in '.' and '_'. Kafka's metric names cannot tell the two apart, so the
     /// second of them is refused.
     pub fn colliding_topic(&self, name: &str) -> Option<&str> {
-        // Names that collide are equal up to the first of those characters: only that stretch of the index is read.
-        let prefix = &name[..name.find(['.', '_'])?];
-        let from = (Bound::Included(prefix), Bound::Unbounded);
-        let near = self.topic_ids.range::<str, _>(from).map(|(other, _)| other.as_ref());
-        near.take_while(|other| other.starts_with(prefix))
-            .find(|other| *other != name && collide(other, name))
+        self.colliding_after(&mut String::with_capacity(name.len()), name, name)
     }
+
+    /// Among the topics that begin with `prefix` and go on like `rest`. At each '.' or '_' the index says which of the two
+    /// goes on at all, so only beginnings that some topic has are followed.
+    fn colliding_after(&self, prefix: &mut String, rest: &str, name: &str) -> Option<&str> {
+        let length = prefix.len();
+        let Some(at) = rest.find(['.', '_']) else {
+            prefix.push_str(rest);
+            let found = self.topic_ids.get_key_value(prefix.as_str()).map(|(other, _)| other.as_ref());
+            prefix.truncate(length);
+            return found.filter(|other| *other != name);
+        };
+        prefix.push_str(&rest[..at]);
+        let found = ['.', '_'].into_iter().find_map(|separator| {
+            prefix.push(separator);
+            let from = (Bound::Included(prefix.as_str()), Bound::Unbounded);
+            let next = self.topic_ids.range::<str, _>(from).next();
+            let follows = next.is_some_and(|(other, _)| other.starts_with(prefix.as_str()));
+            let found = if follows { self.colliding_after(prefix, &rest[at + 1..], name) } else { None };
+            prefix.pop();
+            found
+        });
+        prefix.truncate(length);
+        found
+    }
+
     /// In order of name.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<Topic>> {
         self.topic_ids.values().map(|id| &self.topics[id])
@@ -273,51 +293,5 @@ impl From<&PartitionRecord> for Partition {
     }
 }
 
-/// Do two names read the same to whoever takes '.' for '_'?
-pub(crate) fn collide(one: &str, other: &str) -> bool {
-    let plain = |b: u8| if b == b'.' { b'_' } else { b };
-    one.len() == other.len() && one.bytes().map(plain).eq(other.bytes().map(plain))
-}
-
-/// What one image has that an earlier one had not, as far as a shard must act on it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ImageDelta {
-    pub appeared: Vec<Arc<Topic>>,
-    /// As they were.
-    pub vanished: Vec<Arc<Topic>>,
-    /// As they are: more partitions, other leaders, or other configs.
-    pub changed: Vec<Arc<Topic>>,
-    /// Broker configs changed, which may change the configs of every topic.
-    pub broker_configs_changed: bool,
-}
-
-impl Image {
-    /// From `self` to the later image `next`. A topic deleted and created again both vanishes and appears.
-    pub fn delta(&self, next: &Image) -> ImageDelta {
-        let mut delta = ImageDelta {
-            broker_configs_changed: self.broker_configs().ne(next.broker_configs()),
-            ..ImageDelta::default()
-        };
-        for (id, topic) in next.topics.iter() {
-            match self.topics.get(id) {
-                None => delta.appeared.push(Arc::clone(topic)),
-                Some(before)
-                    if before == topic && self.topic_configs(before) == next.topic_configs(topic) => {}
-                Some(_) => delta.changed.push(Arc::clone(topic)),
-            }
-        }
-        let gone = self.topics.iter().filter(|(id, _)| !next.topics.contains_key(id));
-        delta.vanished = gone.map(|(_, topic)| Arc::clone(topic)).collect();
-        delta
-    }
-
-    fn topic_configs(&self, topic: &Topic) -> Option<&ConfigMap> {
-        self.configs.get(&ConfigResource::Topic(topic.name.to_string()))
-    }
-
-    fn broker_configs(&self) -> impl Iterator<Item = (&ConfigResource, &ConfigMap)> {
-        let of_brokers =
-            |r: &ConfigResource| matches!(r, ConfigResource::Broker(_) | ConfigResource::DefaultBroker);
-        self.configs.iter().filter(move |(resource, _)| of_brokers(resource))
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,9 @@
 //!   1  kind            1   which struct follows
 //!   2  archive         n   rkyv, validated before anything of it is used
 //! ```
-//! Each kind is its own archive, so a new kind, or a new version of one, never moves the bytes of another. A kind
-//! number is never reused. What is inside has been on a disk or on a network: `decode` trusts none of it.
+//! Each kind is its own archive, so a new kind never moves the bytes of another. A kind's struct, and every type inside
+//! it, is frozen: one field or variant more may move all the others, so a change is a new kind with a new number, and
+//! the old one is still read. Kind numbers are never reused. What is inside has been on a disk or on a network: `decode` trusts none of it.
 
 use model::{BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId};
 use rkyv::{
@@ -234,3 +235,6 @@ raw! {
     ProducerId(i64);
     TopicId([u8; 16]);
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
