@@ -6,11 +6,13 @@
 //! what the owner of a partition does for it in `owner`; `shard` is what both stand on. Sockets are met only in
 //! `listener` and `connection`, so handlers are tested, and simulated, without any.
 
+pub mod admission;
 pub mod ask;
 pub mod clock;
 pub mod control;
 pub mod errors;
 pub mod handlers;
+pub mod listener;
 pub mod mesh;
 pub mod metrics;
 pub mod owner;
@@ -21,11 +23,14 @@ pub mod sessions;
 pub mod shard;
 pub mod wire;
 
+mod connection;
 mod jobs;
 mod producer_ids;
 
+pub use admission::Admission;
 pub use clock::Clock;
 pub use control::{ControlInbox, ControlPort, Images, Outcome, Proposal, Responder};
+pub use listener::Server;
 pub use mesh::{Link, Message};
 pub use metrics::Metrics;
 pub use shard::{Shard, ShardParts};

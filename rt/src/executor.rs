@@ -15,6 +15,7 @@ use crate::{
     affinity,
     pages::PagePool,
     ring::{Ring, RingOptions},
+    timer, turn,
 };
 
 /// The executor does not start with less memory for its own IO.
@@ -29,7 +30,8 @@ pub struct ExecutorOptions {
     pub spin_us: u32,
     /// Memory that the executor registers for its own IO, three times over.
     pub io_memory: usize,
-    /// How long a task may run before it is asked to yield. A busy shard sees another's message no sooner.
+    /// How long tasks may run before the executor looks at what has come in meanwhile: `yield_if_needed` yields
+    /// then, and a busy shard sees another's message after that time at the latest. 50 to 10 000.
     pub preempt_us: u32,
     /// Budget of each shard's page pool.
     pub page_bytes: usize,
@@ -134,8 +136,11 @@ where
         affinity::bind_to(core)?;
     }
     executor.run(async {
-        let lanes = Lanes::create(spec.options.preempt());
+        let lanes = Lanes::create();
         LANES.set(Some(lanes));
+        let turns = glommio::spawn_local_into(turn::start(spec.options.quantum())?, lanes.network);
+        let turns = turns.map_err(io::Error::from)?;
+        timer::start();
         let ring = Ring::start(spec.options.ring.clone())?;
         let pages = PagePool::new(spec.options.page_bytes);
         ring.adopt(&pages);
@@ -143,6 +148,9 @@ where
         let main = glommio::spawn_local_into(future, lanes.network).map_err(io::Error::from)?;
         let output = main.await;
         ring.shutdown().await;
+        timer::stop();
+        turn::stop();
+        turns.await;
         LANES.set(None);
         Ok(output)
     })
@@ -155,15 +163,15 @@ fn make_executor(options: &ExecutorOptions) -> io::Result<LocalExecutor> {
     }
     let builder = LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(options.io_memory)
-        .preempt_timer(options.preempt())
+        .preempt_timer(turn::PREEMPT_TIMER)
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
         .spin_before_park(Duration::from_micros(options.spin_us.into()));
     builder.make().map_err(io::Error::from)
 }
 
 impl ExecutorOptions {
-    fn preempt(&self) -> Duration {
-        Duration::from_micros(self.preempt_us.clamp(100, 10_000).into())
+    fn quantum(&self) -> Duration {
+        Duration::from_micros(self.preempt_us.clamp(50, 10_000).into())
     }
 }
 
@@ -200,12 +208,12 @@ struct Lanes {
 }
 
 impl Lanes {
-    fn create(preempt: Duration) -> Self {
+    fn create() -> Self {
         let executor = glommio::executor();
         let network = Shares::Static(NETWORK_SHARES);
         let background = Shares::Static(BACKGROUND_SHARES);
         Self {
-            network: executor.create_task_queue(network, Latency::Matters(preempt), "network"),
+            network: executor.create_task_queue(network, Latency::Matters(turn::PREEMPT_TIMER), "network"),
             background: executor.create_task_queue(background, Latency::NotImportant, "background"),
         }
     }
@@ -247,12 +255,12 @@ fn spawn_into(future: impl Future<Output = ()> + 'static, lane: Option<TaskQueue
 
 /// Yields when the task has had its share of time. To be called in every loop over input.
 pub async fn yield_if_needed() {
-    glommio::yield_if_needed().await;
+    turn::yield_if_due().await;
 }
 
 /// Yields now: every other ready task of this lane runs first.
 pub async fn yield_now() {
-    glommio::executor().yield_now().await;
+    turn::yield_now().await;
 }
 
 impl fmt::Display for ShardSpec {

@@ -7,6 +7,7 @@
 
 mod affinity;
 pub mod channel;
+mod eventfd;
 pub mod executor;
 mod fd;
 pub mod file;
@@ -18,6 +19,7 @@ pub mod preflight;
 pub mod ring;
 pub mod signal;
 pub mod timer;
+mod turn;
 mod waker;
 
 pub use channel::{Mesh, MeshBuilder};

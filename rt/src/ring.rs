@@ -30,7 +30,7 @@ pub use caps::Caps;
 
 use self::core::Core;
 use crate::{
-    executor,
+    eventfd, executor,
     fd::Fd,
     file::{self, File},
     pages::{BLOCK, Blocks, PagePool, SlabWatch},
@@ -87,7 +87,7 @@ impl Ring {
         let mut caps = options.allow;
         let uring = build(&options, &mut caps)?;
         probe(&uring, &mut caps)?;
-        let eventfd = wake::make_eventfd()?;
+        let eventfd = eventfd::make()?;
         uring.submitter().register_eventfd(eventfd.as_raw_fd())?;
         let core = Rc::new(Core::new(uring, caps, options.completions as usize / 2));
         executor::spawn_uncounted(core.clone().run_flusher());

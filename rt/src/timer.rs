@@ -13,7 +13,7 @@ use std::{
 
 use model::{Millis, Timestamp};
 
-use crate::{executor, waker, waker::SharedWaker};
+use crate::{executor, turn, waker, waker::SharedWaker};
 
 static START: OnceLock<Instant> = OnceLock::new();
 
@@ -94,10 +94,27 @@ thread_local! {
 struct Wheel {
     waiting: RefCell<BTreeMap<(Instant, u64), Option<SharedWaker>>>,
     next_ticket: Cell<u64>,
-    /// What the pump sleeps until; `None` while it is awake or waits for the first deadline.
+    /// What the pump sleeps until; `None` while it is awake.
     alarm: Cell<Option<Instant>>,
     pump: RefCell<Option<Waker>>,
     has_pump: Cell<bool>,
+    stopped: Cell<bool>,
+}
+
+/// Starts the pump before anybody sleeps: it also bounds how long the executor may.
+pub(crate) fn start() {
+    WHEEL.with(|wheel| {
+        wheel.stopped.set(false);
+        wheel.poke();
+    });
+}
+
+/// Ends the pump.
+pub(crate) fn stop() {
+    WHEEL.with(|wheel| {
+        wheel.stopped.set(true);
+        wheel.poke();
+    });
 }
 
 impl Wheel {
@@ -149,18 +166,17 @@ impl Drop for PumpGuard {
 
 async fn run_pump() {
     let _guard = PumpGuard;
-    loop {
-        let next = WHEEL.with(|wheel| {
-            let next = wheel.fire(Instant::now());
-            wheel.alarm.set(next);
-            next
-        });
-        let mut timer =
-            next.map(|at| glommio::timer::Timer::new(at.saturating_duration_since(Instant::now())));
+    while !WHEEL.with(|wheel| wheel.stopped.get()) {
+        turn::has_turned();
+        let now = Instant::now();
+        let next = WHEEL.with(|wheel| wheel.fire(now));
+        let alarm = next.unwrap_or(now + turn::SLEEP_MAX).min(now + turn::SLEEP_MAX);
+        WHEEL.with(|wheel| wheel.alarm.set(Some(alarm)));
+        let mut timer = glommio::timer::Timer::new(alarm - now);
         let mut armed = false;
         poll_fn(|cx| {
             // Woken a second time: by the timer, or by a deadline earlier than the alarm.
-            let due = timer.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready());
+            let due = Pin::new(&mut timer).poll(cx).is_ready();
             if due || std::mem::replace(&mut armed, true) {
                 return Poll::Ready(());
             }
@@ -168,5 +184,6 @@ async fn run_pump() {
             Poll::Pending
         })
         .await;
+        WHEEL.with(|wheel| wheel.alarm.set(None));
     }
 }

@@ -9,6 +9,8 @@ use std::{
     task::Waker,
 };
 
+use crate::turn;
+
 /// Counted like an `Rc`; the last drop gives the task's waker back.
 #[derive(Clone)]
 pub(crate) struct SharedWaker(Rc<Waker>);
@@ -35,7 +37,12 @@ impl SharedWaker {
         self.0.will_wake(waker)
     }
 
+    /// Through `turn`, which may hold it back for a moment.
     pub(crate) fn wake(self) {
+        turn::wake(self);
+    }
+
+    pub(crate) fn wake_now(self) {
         self.0.wake_by_ref();
     }
 }

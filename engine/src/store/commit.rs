@@ -88,7 +88,8 @@ impl<D: Disk> Store<D> {
     fn gather(&self) -> Round<D::File> {
         let body_max = BODY_BYTES_MAX.min(self.journal.capacity() as usize / 4);
         let mut round = Round::default();
-        while let Some(log) = self.queue.borrow_mut().pop_front() {
+        loop {
+            let Some(log) = self.queue.borrow_mut().pop_front() else { break };
             if log.deleted.get() {
                 continue;
             }

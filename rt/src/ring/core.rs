@@ -43,6 +43,9 @@ pub(super) struct Core {
     dirty: Cell<bool>,
     flusher: RefCell<Option<Waker>>,
     closed: Cell<bool>,
+    /// Of the flusher and the task that waits for completions: how many still run.
+    tasks: Cell<usize>,
+    tasks_ended: Notify,
     /// Registered slabs by index: where each lies.
     pub(super) slabs: RefCell<Vec<Option<NonNull<u8>>>>,
     submits: Cell<u64>,
@@ -59,6 +62,8 @@ impl Core {
             dirty: Cell::new(false),
             flusher: RefCell::default(),
             closed: Cell::new(false),
+            tasks: Cell::new(2),
+            tasks_ended: Notify::new(),
             slabs: RefCell::default(),
             submits: Cell::new(0),
         }
@@ -192,10 +197,16 @@ impl Core {
             .await;
             self.submit_and_drain();
         }
+        self.task_ended();
+    }
+
+    pub(super) fn task_ended(&self) {
+        self.tasks.set(self.tasks.get() - 1);
+        self.tasks_ended.wake_all();
     }
 
     /// Ends the ring: no new operations, those in flight are cancelled, and all come back before this returns. If
-    /// some do not within a bound, `drop` leaves their memory to the kernel.
+    /// some do not within a bound, `drop` leaves their memory to the kernel. The ring's two tasks end too.
     pub(super) async fn shutdown(&self) {
         self.closed.set(true);
         let until = Instant::now() + SHUTDOWN_WAIT_MAX;
@@ -210,6 +221,9 @@ impl Core {
         self.submit_and_drain();
         if let Some(flusher) = self.flusher.borrow_mut().take() {
             flusher.wake();
+        }
+        while self.tasks.get() > 0 {
+            self.tasks_ended.wait().await;
         }
     }
 

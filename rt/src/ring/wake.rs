@@ -4,36 +4,27 @@
 #![allow(unsafe_code)]
 
 use std::{
-    io,
-    os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
+    os::fd::{FromRawFd, IntoRawFd, OwnedFd},
     rc::Rc,
 };
 
 use glommio::io::BufferedFile;
 
 use super::core::Core;
-
-pub(super) fn make_eventfd() -> io::Result<OwnedFd> {
-    // SAFETY: takes two numbers.
-    let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a fresh descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
+use crate::turn;
 
 /// The task that waits for completions. Ends when the ring is shut down.
 pub(super) async fn run(core: Rc<Core>, eventfd: OwnedFd) {
-    assert!(eventfd.as_raw_fd() >= 0);
     // SAFETY: a descriptor that was owned here and is the file's from now on.
     let file = unsafe { BufferedFile::from_raw_fd(eventfd.into_raw_fd()) };
     while !core.is_closed() {
         if let Err(e) = file.read_at(0, 8).await {
             tracing::warn!(error = %e, "reading the ring's eventfd failed");
         }
+        turn::has_turned();
         core.drain();
     }
     // A failure to close an eventfd leaves nothing to be done.
     let _ = file.close().await;
+    core.task_ended();
 }
