@@ -37,8 +37,6 @@ mod offset_for_leader_epoch;
 mod produce;
 mod topics;
 
-//X #[cfg(test)]
-//X mod tests;
 
 /// What comes of a request.
 pub enum Step {

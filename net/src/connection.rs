@@ -1,0 +1,192 @@
+//! One client's connection on the shard that accepted it: a task that reads requests and starts them, and a task that
+//! sends answers. Never more tasks, however many requests.
+//!
+//! ```text
+//!   socket -> frames -> dispatch -+- answered at once ----------+-> answers, in order -> socket
+//!                                 +- Wait: the reader waits ----+
+//!                                 +- Ordered: the next is read -+   (produce: the writer waits)
+//! ```
+//! So a request starts when those before it have ended, as in Apache Kafka, but a produce lets the next one start as
+//! soon as its place in the log is settled. The socket is not read while too many requests are under way, too many bytes
+//! wait to be sent, or the shard has no room; then TCP holds the client back.
+
+use std::{cell::Cell, io, rc::Rc};
+
+use engine::Disk;
+use model::Millis;
+use rt::net::{OutPart, Stream};
+
+pub(crate) mod answers;
+pub(crate) mod frames;
+
+use self::{
+    answers::{Answers, Next},
+    frames::Frames,
+};
+use crate::{
+    handlers::{Step, dispatch},
+    request::{Peer, Request},
+    response::Response,
+    shard::Shard,
+};
+
+pub(crate) struct Connection<D: Disk> {
+    shard: Rc<Shard<D>>,
+    stream: Stream,
+    peer: Rc<Peer>,
+    answers: Answers,
+    /// When something last came in or went out.
+    active: Cell<Millis>,
+    /// A handler is at work on a request that the reader waits for.
+    handling: Cell<bool>,
+    stopping: Cell<bool>,
+}
+
+/// Why the reader stops.
+enum End {
+    /// The client has nothing more to say, or this broker takes no more.
+    Quiet,
+    Bad(String),
+}
+
+impl<D: Disk> Connection<D> {
+    pub(crate) fn new(shard: Rc<Shard<D>>, stream: Stream, peer: Peer) -> Self {
+        let active = Cell::new(shard.clock().now());
+        let (handling, stopping) = (Cell::new(false), Cell::new(false));
+        Self { shard, stream, peer: Rc::new(peer), answers: Answers::default(), active, handling, stopping }
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The reader's task.
+    pub(crate) async fn read(&self) {
+        let bytes_max = usize::try_from(self.shard.config().socket_request_max_bytes).unwrap_or(0);
+        let mut frames = Frames::new(bytes_max);
+        let end = loop {
+            if let Err(end) = self.read_one(&mut frames).await {
+                break end;
+            }
+        };
+        match end {
+            End::Quiet => self.answers.end(),
+            End::Bad(why) => self.answers.close(why),
+        }
+    }
+
+    async fn read_one(&self, frames: &mut Frames) -> Result<(), End> {
+        self.answers.room().await;
+        if self.answers.is_ended() || self.stopping.get() {
+            return Err(End::Quiet);
+        }
+        if !self.shard.has_room() {
+            self.shard.room().await;
+        }
+        let frame = match frames.next_frame().map_err(|bad| End::Bad(bad.to_string()))? {
+            Some(frame) => frame,
+            None => return self.receive(frames).await,
+        };
+        let request = Request::read(frame, self.peer.clone()).map_err(|bad| End::Bad(format!("a request head: {bad}")))?;
+        self.start(request).await;
+        rt::yield_if_needed().await;
+        Ok(())
+    }
+
+    async fn receive(&self, frames: &mut Frames) -> Result<(), End> {
+        let count = match self.stream.try_recv(frames.space()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                frames.rest();
+                self.stream.readable().await.map_err(|_| End::Quiet)?;
+                return Ok(());
+            }
+            received => received.map_err(|_| End::Quiet)?,
+        };
+        if count == 0 {
+            return Err(End::Quiet);
+        }
+        frames.received(count);
+        self.shard.metrics().bytes_in.add(count as u64);
+        self.active.set(self.shard.clock().now());
+        Ok(())
+    }
+
+    async fn start(&self, request: Request) {
+        let mut step = dispatch(&self.shard, request);
+        loop {
+            step = match step {
+                Step::Answer(response) => return self.answers.push(response),
+                Step::Silent => return,
+                Step::Close(why) => return self.answers.close(why),
+                Step::Ordered(later) => return self.answers.push_later(later),
+                Step::Wait(future) => {
+                    self.handling.set(true);
+                    let step = future.await;
+                    self.handling.set(false);
+                    self.active.set(self.shard.clock().now());
+                    step
+                }
+            };
+        }
+    }
+
+    /// The writer's task. When it returns the connection is over.
+    pub(crate) async fn write(&self) {
+        loop {
+            match self.answers.next().await {
+                Next::Send(responses) => {
+                    let bytes: usize = responses.iter().map(Response::total_bytes).sum();
+                    if self.send(responses).await.is_err() {
+                        break;
+                    }
+                    self.shard.metrics().bytes_out.add(bytes as u64);
+                    self.active.set(self.shard.clock().now());
+                }
+                Next::End(None) => break,
+                Next::End(Some(why)) => {
+                    self.shard.metrics().connections_malformed.add(1);
+                    tracing::warn!(peer = %self.peer.address, client = %self.peer.software(), "connection closed: {why}");
+                    break;
+                }
+            }
+        }
+        self.answers.abandon();
+        // Wakes the reader, if it still waits for the client.
+        let _ = self.stream.shutdown();
+    }
+
+    /// Answers without records go as one piece; records go as the pages they lie in.
+    async fn send(&self, responses: Vec<Response>) -> io::Result<()> {
+        let mut header = Vec::new();
+        let mut parts: Vec<OutPart> = Vec::new();
+        for response in responses {
+            let (bytes, more) = response.into_parts();
+            match parts.last_mut() {
+                None if header.is_empty() => header = bytes,
+                None => header.extend(bytes),
+                Some(OutPart::Owned(last)) => last.extend(bytes),
+                Some(OutPart::Page(_)) => parts.push(OutPart::Owned(bytes)),
+            }
+            parts.extend(more);
+        }
+        if parts.is_empty() { self.stream.send_all(&header).await } else { self.stream.send_vectored(header, parts).await }
+    }
+
+    /// Does nobody use it? A handler at work, and an answer that waits for this broker, are use.
+    pub(crate) fn is_idle_since(&self, at: Millis) -> bool {
+        self.active.get() < at && !self.handling.get() && !self.answers.waits_for_us()
+    }
+
+    /// Takes no more requests; those under way are answered, then the connection ends.
+    pub(crate) fn stop(&self) {
+        self.stopping.set(true);
+        if !self.handling.get() {
+            self.answers.end();
+        }
+    }
+
+    /// Ends at once, whatever is under way.
+    pub(crate) fn cut(&self) {
+        let _ = self.stream.shutdown();
+    }
+}
