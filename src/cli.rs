@@ -221,7 +221,7 @@ pub struct ConsumeArgs {
     pub count: Option<u64>,
     /// How a record is printed [default: %s\n]
     #[arg(short = 'f', value_name = "FORMAT", conflicts_with = "key_delimiter")]
-    pub format: Option<String>,
+    pub format: Option<crate::client::format::Format>,
     /// Print the key and this before the value
     #[arg(short = 'K', value_name = "DELIMITER")]
     pub key_delimiter: Option<String>,

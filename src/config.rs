@@ -5,7 +5,7 @@
 //!   defaults  <  --config FILE  <  --data, --listen  <  -o key=value
 //! ```
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, bail};
 use coordinator::{
@@ -25,8 +25,14 @@ const LISTEN_DEFAULT: &str = "127.0.0.1:9092";
 
 type Pairs = Vec<(String, String)>;
 
+pub struct Loaded {
+    pub config: BrokerConfig,
+    /// Names that were accepted for the sake of Kafka's files, to be told in one line.
+    pub without_effect: BTreeSet<String>,
+}
+
 /// The sentences of all errors, one a line, if the configuration cannot be used.
-pub fn load(args: &ServeArgs) -> anyhow::Result<BrokerConfig> {
+pub fn load(args: &ServeArgs) -> anyhow::Result<Loaded> {
     let file = match &args.config {
         Some(path) => {
             let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -35,8 +41,17 @@ pub fn load(args: &ServeArgs) -> anyhow::Result<BrokerConfig> {
         None => Default::default(),
     };
     let layers = [defaults(args), file.into_iter().collect(), command_line(args), args.options.clone()];
-    match BrokerConfig::parse(merge(layers)) {
-        Ok(config) => Ok(config),
+    let pairs = merge(layers);
+    let inert = |name: &String| broker_key(name).is_some_and(|key| key.without_effect);
+    let without_effect: BTreeSet<String> = pairs.iter().map(|(name, _)| name.clone()).filter(inert).collect();
+    match BrokerConfig::parse(pairs) {
+        Ok(mut config) => {
+            // The parser has a sentence for each of them, which would be a page for one of Kafka's files.
+            let of_inert =
+                |warning: &str| without_effect.iter().any(|name| warning.split(' ').next() == Some(name));
+            config.warnings.retain(|warning| !of_inert(warning));
+            Ok(Loaded { config, without_effect })
+        }
         Err(errors) => bail!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
     }
 }
@@ -131,10 +146,21 @@ mod tests {
 
     #[test]
     fn without_a_file_it_listens_on_this_machine_alone() {
-        let config = load(&ServeArgs::default()).unwrap();
+        let config = load(&ServeArgs::default()).unwrap().config;
         assert_eq!(config.log_dirs, ["./tailrace-data"]);
         assert_eq!((config.listeners[0].host.as_str(), config.listeners[0].port), ("127.0.0.1", 9092));
         assert_eq!(config.node_id.0, 1);
+    }
+
+    #[test]
+    fn names_without_effect_are_told_in_one_line() {
+        let options = pairs("num.network.threads=3 process.roles=broker,controller confluent.metrics=x");
+        let loaded = load(&ServeArgs { options, ..ServeArgs::default() }).unwrap();
+        assert_eq!(
+            loaded.without_effect.iter().collect::<Vec<_>>(),
+            ["num.network.threads", "process.roles"]
+        );
+        assert_eq!(loaded.config.warnings, ["confluent.metrics is not a key of this broker and is ignored."]);
     }
 
     #[test]
@@ -142,19 +168,19 @@ mod tests {
         let path = std::env::temp_dir().join(format!("tailrace-{}.properties", uuid::Uuid::new_v4()));
         fs::write(&path, "broker.id=4\nlisteners=PLAINTEXT://:1\nlog.dirs=a,b\nnum.partitions=3\n").unwrap();
         let mut args = ServeArgs { config: Some(path.clone()), ..ServeArgs::default() };
-        let config = load(&args).unwrap();
+        let config = load(&args).unwrap().config;
         assert_eq!((config.node_id.0, config.num_partitions), (4, 3));
         assert_eq!(config.log_dirs, ["a", "b"]);
         assert_eq!((config.listeners[0].host.as_str(), config.listeners[0].port), ("", 1));
         args.data = Some("c".into());
         args.listen = Some("localhost:2".into());
         args.options = pairs("num.partitions=5 node.id=6");
-        let config = load(&args).unwrap();
+        let config = load(&args).unwrap().config;
         assert_eq!((config.node_id.0, config.num_partitions), (6, 5));
         assert_eq!(config.log_dirs, ["c"]);
         assert_eq!((config.listeners[0].host.as_str(), config.listeners[0].port), ("localhost", 2));
         args.options = pairs("log.dirs=d num.partitions=0 listeners=x");
-        let errors = format!("{:#}", load(&args).unwrap_err());
+        let errors = format!("{:#}", load(&args).err().unwrap());
         assert_eq!(errors.lines().count(), 2, "{errors}");
         fs::remove_file(&path).unwrap();
     }

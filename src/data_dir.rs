@@ -83,10 +83,6 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), meta, _lock: lock })
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub fn cluster_id(&self) -> &str {
         &self.meta.cluster_id
     }
@@ -258,7 +254,7 @@ mod tests {
     fn the_first_start_makes_what_later_ones_find() {
         let scratch = Scratch::new();
         let dir = DataDir::open(&scratch.0.join("a/b"), BrokerId(7)).unwrap();
-        let text = fs::read_to_string(dir.path().join("meta.properties")).unwrap();
+        let text = fs::read_to_string(scratch.0.join("a/b/meta.properties")).unwrap();
         let (meta, id) = (MetaProperties::read(text.as_bytes()).unwrap(), dir.cluster_id().to_owned());
         assert_eq!((meta.node_id, &meta.cluster_id), (BrokerId(7), &id));
         assert!(meta.directory_id.is_some_and(|d| d != id && TopicId::from_base64(&d).is_some()));

@@ -23,10 +23,7 @@ use crate::{
 const OUT_BYTES: usize = 256 << 10;
 
 pub fn run(args: &ConsumeArgs) -> anyhow::Result<()> {
-    let format = match &args.format {
-        Some(text) => text.parse().map_err(|why| anyhow!("the format '{text}' cannot be used: {why}"))?,
-        None => Format::lines(args.key_delimiter.as_deref()),
-    };
+    let format = args.format.clone().unwrap_or_else(|| Format::lines(args.key_delimiter.as_deref()));
     let mut cluster = Cluster::connect(&args.broker.broker)?;
     let topic = cluster.topic(&args.topic, false)?;
     let partitions: Vec<i32> = match args.partition {

@@ -1,0 +1,153 @@
+//! The metadata log `__cluster_metadata-0`: record batches whose values are metadata records. Read from its segments at
+//! the start, when they are whole and no store has it open yet; written by `control` like any other partition.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow, bail};
+use coordinator::{Image, MetadataRecord, controller::names::METADATA_TOPIC};
+use engine::properties::names::{FileState, SegmentFile, SegmentFileName, dir_name};
+use model::{
+    BatchView, Compression, Offset, Timestamp, TopicId, TopicPartition,
+    batch::record::{Producer, Records, batch_of},
+};
+
+/// Small segments, because the log is read as a whole.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// Everything the log says.
+#[derive(Debug)]
+pub struct Loaded {
+    pub image: Image,
+    /// Topics that were deleted; their folders may still be there.
+    pub removed: BTreeSet<TopicId>,
+}
+
+pub fn load(data_dir: &Path, cluster_id: &str) -> anyhow::Result<Loaded> {
+    let dir = data_dir.join(dir_name(METADATA_TOPIC, TopicPartition::METADATA.partition));
+    let mut loaded = Loaded { image: Image::new(cluster_id), removed: BTreeSet::new() };
+    for path in segments(&dir)? {
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        loaded.take(&bytes).with_context(|| {
+            format!("the metadata log cannot be read: {} (restore the file from a backup)", path.display())
+        })?;
+    }
+    Ok(loaded)
+}
+
+fn segments(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("cannot read {}", dir.display()))?,
+    };
+    let mut segments = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot read {}", dir.display()))?;
+        let name = entry.file_name().to_str().and_then(SegmentFileName::parse);
+        if let Some(SegmentFileName { base_offset, file: SegmentFile::Log, state: FileState::Live }) = name {
+            segments.push((base_offset, entry.path()));
+        }
+    }
+    segments.sort();
+    Ok(segments.into_iter().map(|(_, path)| path).collect())
+}
+
+impl Loaded {
+    fn take(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
+        while !bytes.is_empty() {
+            let batch = BatchView::check(bytes)?;
+            let header = batch.header();
+            if header.is_control() || header.compression() != Ok(Compression::None) {
+                bail!("it was written by Apache Kafka's controller, whose records are not understood here");
+            }
+            for record in Records::new(batch.payload(), header.record_count()) {
+                let record = record?;
+                let offset = header.base_offset() + i64::from(record.offset_delta);
+                let value =
+                    record.value.ok_or_else(|| anyhow!("the record at offset {offset} has no value"))?;
+                self.apply(offset, &MetadataRecord::decode(value)?)?;
+            }
+            bytes = &bytes[batch.bytes().len()..];
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, offset: Offset, record: &MetadataRecord) -> anyhow::Result<()> {
+        if let MetadataRecord::RemoveTopic(removed) = record {
+            self.removed.insert(removed.id);
+        }
+        Ok(self.image.apply(offset, record)?)
+    }
+}
+
+/// One batch: the records are there together or not at all.
+pub fn batch(records: &[MetadataRecord], now: Timestamp) -> Vec<u8> {
+    assert!(!records.is_empty());
+    let values: Vec<Vec<u8>> = records.iter().map(MetadataRecord::encode).collect();
+    let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+    batch_of(0, now.0, Producer::NONE, &values)
+}
+
+/// The image with `records`, of which the first has offset `base`.
+pub fn applied(image: &Image, base: Offset, records: &[MetadataRecord]) -> Image {
+    let mut next = image.clone();
+    for (delta, record) in (0i64..).zip(records) {
+        next.apply(base + delta, record).expect("the controller decided over this very image");
+    }
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use coordinator::metadata::{RemoveTopicRecord, TopicRecord};
+
+    use super::*;
+
+    fn topic(n: u8) -> MetadataRecord {
+        MetadataRecord::Topic(TopicRecord { id: TopicId([n; 16]), name: format!("topic-{n}") })
+    }
+
+    fn stamped(base: i64, records: &[MetadataRecord]) -> Vec<u8> {
+        let mut bytes = batch(records, Timestamp(1000));
+        bytes[..8].copy_from_slice(&base.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let dir = std::env::temp_dir().join(format!("tailrace-metadata-{}", uuid::Uuid::new_v4()));
+        let log = dir.join("__cluster_metadata-0");
+        fs::create_dir_all(&log).unwrap();
+        assert_eq!(load(&dir, "c").unwrap().image, Image::new("c"));
+        fs::write(log.join("00000000000000000000.log"), stamped(0, &[topic(1), topic(2)])).unwrap();
+        let removal = MetadataRecord::RemoveTopic(RemoveTopicRecord { id: TopicId([1; 16]) });
+        fs::write(log.join("00000000000000000002.log"), stamped(2, &[removal])).unwrap();
+        fs::write(log.join("leader-epoch-checkpoint"), "0\n0\n").unwrap();
+        let loaded = load(&dir, "c").unwrap();
+        assert_eq!(loaded.image.offset(), Offset(2));
+        assert_eq!(loaded.image.topics().map(|t| &*t.name).collect::<Vec<_>>(), ["topic-2"]);
+        assert_eq!(loaded.removed, BTreeSet::from([TopicId([1; 16])]));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_is_not_ours_is_refused() {
+        let mut loaded = Loaded { image: Image::new("c"), removed: BTreeSet::new() };
+        let error = loaded.take(&stamped(0, &[topic(1)])[..40]).unwrap_err();
+        assert!(error.to_string().starts_with("the batch is cut short"), "{error}");
+        let twice = loaded.take(&stamped(0, &[topic(1), topic(1)])).unwrap_err();
+        assert!(twice.to_string().starts_with("topic topic-1 "), "{twice}");
+        let foreign = batch_of(0, 0, Producer::NONE, &[b"\x01\x03\x00"]);
+        assert!(loaded.take(&foreign).is_err());
+    }
+
+    #[test]
+    fn records_are_applied_from_their_offset_on() {
+        let image = applied(&Image::new("c"), Offset(7), &[topic(1), topic(2)]);
+        assert_eq!(image.offset(), Offset(8));
+        assert!(image.topic("topic-2").is_some());
+    }
+}

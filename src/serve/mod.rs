@@ -1,0 +1,139 @@
+//! `tailrace serve`: a broker from its start to its stop. What happens on the main thread is here; what happens on a
+//! shard is in `shard`.
+//!
+//! ```text
+//!   main     configuration, addresses, preflight, data directory, lock
+//!   shard 0  recovery (after a stop that was not in order), metadata log, image
+//!   shards   store, logs, rooms, pumps, listeners       ... until SIGTERM or SIGINT ...
+//!   shards   no new connections, what is in flight, stores closed
+//!   main     Kafka's checkpoint files, the mark of a stop in order
+//! ```
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context, anyhow, bail};
+use coordinator::{BrokerConfig, metadata::SecurityProtocol};
+use rt::{ExecutorOptions, MeshBuilder, preflight};
+
+use crate::{
+    cli::ServeArgs,
+    config::{self, Loaded},
+    data_dir::{self, DataDir},
+};
+
+mod addresses;
+mod checkpoints;
+mod control;
+mod housekeeping;
+mod memory;
+mod metadata_log;
+mod partitions;
+mod process;
+mod recover;
+mod removals;
+mod shard;
+mod stray;
+
+use process::{Plan, Process};
+
+/// A start or a stop that did not succeed.
+pub struct Failure {
+    /// The configuration is wrong, and not the machine.
+    pub is_usage: bool,
+    pub error: anyhow::Error,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { is_usage: false, error }
+    }
+}
+
+/// Returns after a stop in order.
+pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let started = Instant::now();
+    let Loaded { mut config, without_effect } =
+        config::load(args).map_err(|error| Failure { is_usage: true, error })?;
+    check_supported(&config).map_err(|error| Failure { is_usage: true, error })?;
+    tell_warnings(&config, &without_effect);
+    let path = config.log_dirs[0].clone();
+    let path = Path::new(&path);
+    data_dir::check_is_ours(path).map_err(anyhow::Error::from)?;
+    let bound = addresses::claim(&mut config)?;
+    let report =
+        preflight::preflight(path, args.shards.map_or(0, usize::from)).map_err(anyhow::Error::from)?;
+    let shard_count = args.shards.map_or(report.cores, usize::from);
+    if report.crowded {
+        tracing::warn!("{shard_count} shards share {} cores: fewer are faster", report.cores);
+    }
+    let dir = DataDir::open(path, config.node_id).map_err(anyhow::Error::from)?;
+    let clean = dir.take_clean_mark().map_err(anyhow::Error::from)?;
+    rt::signal::install().context("the signals cannot be handled")?;
+    let budget = memory::page_bytes(shard_count);
+    let plan = Plan {
+        config,
+        data_dir: path.to_owned(),
+        cluster_id: dir.cluster_id().to_owned(),
+        clean,
+        bound,
+        page_bytes: budget,
+        kernel: report.to_string(),
+        started,
+    };
+    let process = run_shards(shard_count, plan)?;
+    checkpoints::write(&dir, &process.take_closed()).context("the last files could not be written")?;
+    dir.put_clean_mark().map_err(anyhow::Error::from)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn check_supported(config: &BrokerConfig) -> anyhow::Result<()> {
+    let other = config.listeners.iter().find(|listener| listener.protocol != SecurityProtocol::Plaintext);
+    match other {
+        None => Ok(()),
+        Some(listener) => bail!(
+            "listeners: {} asks for {:?}, which is not served yet; use PLAINTEXT on a network you trust",
+            listener.listener,
+            listener.protocol
+        ),
+    }
+}
+
+fn tell_warnings(config: &BrokerConfig, without_effect: &BTreeSet<String>) {
+    if !without_effect.is_empty() {
+        let names: Vec<&str> = without_effect.iter().map(String::as_str).collect();
+        tracing::info!("accepted and without effect here: {}", names.join(", "));
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let [first, others @ ..] = &config.log_dirs[..]
+        && !others.is_empty()
+    {
+        tracing::warn!("log.dirs: only {first} is used, {} is left alone", others.join(", "));
+    }
+}
+
+/// Runs all shards to their end. The first that fails ends the wait: the process then ends, and the others with it.
+fn run_shards(shard_count: usize, plan: Plan) -> anyhow::Result<Arc<Process>> {
+    let (done, outcome) = mpsc::channel();
+    let options = ExecutorOptions { page_bytes: plan.page_bytes, ..ExecutorOptions::default() };
+    let process = Arc::new(Process::new(plan, shard_count, done.clone()));
+    let mesh = MeshBuilder::new(shard_count);
+    let shared = process.clone();
+    thread::Builder::new().name("shards".into()).spawn(move || {
+        let make = move |shard: rt::Shard| shard::run(shared.clone(), mesh.clone(), shard);
+        let ended =
+            rt::run_shards(shard_count, options, make).map_err(|error| anyhow!("a shard ended: {error}"));
+        // Nobody listens any more when a shard failed first.
+        let _ = done.send(ended);
+    })?;
+    outcome.recv().expect("the thread of the shards reports")?;
+    Ok(process)
+}

@@ -1,0 +1,103 @@
+//! What the shards of one process share: the plan they start from, and the few places where they meet at the start and
+//! at the stop. Nothing here is touched while requests are served.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use coordinator::BrokerConfig;
+use model::{Offset, PartitionIndex};
+use net::Admission;
+
+use super::{addresses::Bound, checkpoints::LogStarts};
+
+/// How long a shard at a meeting point sleeps before it looks again.
+const MEETING_PAUSE: Duration = Duration::from_millis(1);
+
+/// Decided before the shards start.
+pub struct Plan {
+    pub config: BrokerConfig,
+    pub data_dir: PathBuf,
+    pub cluster_id: String,
+    /// The last stop was in order.
+    pub clean: bool,
+    pub bound: Vec<Bound>,
+    pub page_bytes: usize,
+    /// What the kernel offers, for the start-up line.
+    pub kernel: String,
+    pub started: Instant,
+}
+
+pub struct Process {
+    pub plan: Plan,
+    pub admission: Arc<Admission>,
+    shard_count: usize,
+    /// Where logs begin that lost their first records; known once shard 0 has recovered them.
+    log_starts: OnceLock<LogStarts>,
+    failed: Mutex<mpsc::Sender<anyhow::Result<()>>>,
+    drained: AtomicUsize,
+    closed: Mutex<Vec<ClosedLog>>,
+}
+
+/// Where a log stood when its store was closed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClosedLog {
+    pub topic: String,
+    pub partition: PartitionIndex,
+    pub start: Offset,
+    pub high: Offset,
+    pub end: Offset,
+}
+
+impl Process {
+    pub fn new(plan: Plan, shard_count: usize, failed: mpsc::Sender<anyhow::Result<()>>) -> Self {
+        let config = &plan.config;
+        Self {
+            admission: Admission::new(config.max_connections, config.max_connections_per_ip),
+            plan,
+            shard_count,
+            log_starts: OnceLock::new(),
+            failed: Mutex::new(failed),
+            drained: AtomicUsize::new(0),
+            closed: Mutex::default(),
+        }
+    }
+
+    /// By shard 0, before it hands the first image out.
+    pub fn set_log_starts(&self, starts: LogStarts) {
+        assert!(self.log_starts.set(starts).is_ok(), "recovery ends once");
+    }
+
+    pub fn log_starts(&self) -> &LogStarts {
+        self.log_starts.get().expect("the first image comes after recovery")
+    }
+
+    /// A shard cannot go on: the process ends with this sentence.
+    pub fn fail(&self, error: anyhow::Error) {
+        let failed = self.failed.lock().expect("nobody panics while sending");
+        // The main thread may have left with another shard's failure.
+        let _ = failed.send(Err(error));
+    }
+
+    /// This shard asks nothing of others any more. Returns when none does.
+    pub async fn meet_drained(&self) {
+        self.drained.fetch_add(1, Ordering::AcqRel);
+        while self.drained.load(Ordering::Acquire) < self.shard_count {
+            rt::timer::sleep(MEETING_PAUSE).await;
+        }
+    }
+
+    pub fn add_closed(&self, logs: impl IntoIterator<Item = ClosedLog>) {
+        self.closed.lock().expect("nobody panics while adding").extend(logs);
+    }
+
+    pub fn take_closed(&self) -> Vec<ClosedLog> {
+        std::mem::take(&mut self.closed.lock().expect("nobody panics while adding"))
+    }
+}

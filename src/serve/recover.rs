@@ -1,0 +1,138 @@
+//! The start after a stop that was not in order: what the journals hold goes into the segments, torn tails are cut, and
+//! the directory is as after a stop in order. On shard 0, alone, before any store starts.
+//!
+//! The metadata log comes first: it names the topics, and without names nobody finds their folders.
+
+use std::{
+    fs,
+    io::{IsTerminal, Write, stderr},
+    path::Path,
+    time::Instant,
+};
+
+use anyhow::Context;
+use coordinator::{Image, controller::names::METADATA_TOPIC};
+use engine::{
+    disk::ring::RingDisk,
+    recovery::{Recovery, RecoveryError},
+    store::JOURNAL_DIR,
+};
+use model::{BrokerId, PartitionIndex, TopicPartition};
+use rt::pages::PagePool;
+
+use super::{
+    checkpoints::LogStarts,
+    metadata_log::{self, Loaded},
+    stray,
+};
+
+/// What the rest of the start needs to know.
+pub struct Recovered {
+    pub image: Image,
+    pub log_starts: LogStarts,
+}
+
+pub async fn run(
+    disk: RingDisk,
+    pages: PagePool,
+    data_dir: &Path,
+    cluster_id: &str,
+    broker: BrokerId,
+) -> anyhow::Result<Recovered> {
+    let started = Instant::now();
+    let recovery = Recovery::scan(disk, pages, data_dir).await?;
+    recovery.restore(TopicPartition::METADATA, METADATA_TOPIC).await?;
+    let Loaded { image, removed } = metadata_log::load(data_dir, cluster_id)?;
+    stray::sort_out(data_dir, &image, &removed)?;
+    let logs = hosted(&image, broker);
+    let (mut applied, mut corrupt) = (0, 0);
+    let mut progress = Progress::new(logs.len());
+    for (id, topic) in &logs {
+        progress.step();
+        match recovery.restore(*id, topic).await {
+            Ok(restored) => applied += restored.runs_applied,
+            Err(error @ RecoveryError::Corrupt { .. }) => {
+                tracing::error!("{error}");
+                corrupt += 1;
+            }
+            Err(error) => return Err(error).with_context(|| format!("recovering {topic}-{}", id.partition)),
+        }
+    }
+    let log_starts = logs.iter().filter_map(|(id, _)| Some((*id, recovery.log_start(*id)?))).collect();
+    if corrupt > 0 {
+        keep_journals(data_dir).context("keeping the journals of damaged partitions")?;
+    }
+    recovery.sweep().await?;
+    recovery.finish().await?;
+    if applied > 0 || corrupt > 0 {
+        tracing::info!(
+            logs = logs.len(),
+            runs = applied,
+            corrupt,
+            ms = started.elapsed().as_millis() as u64,
+            "recovered after a stop that was not in order"
+        );
+    }
+    Ok(Recovered { image, log_starts })
+}
+
+/// The partitions that this broker keeps, with their topics' names.
+fn hosted(image: &Image, broker: BrokerId) -> Vec<(TopicPartition, String)> {
+    let of_topic = |topic: &std::sync::Arc<coordinator::metadata::Topic>| {
+        let (id, name) = (topic.id, topic.name.to_string());
+        let indexes =
+            (0i32..).zip(topic.partitions.clone()).filter(move |(_, p)| p.replicas.contains(&broker));
+        indexes
+            .map(move |(index, _)| (TopicPartition::new(id, PartitionIndex(index)), name.clone()))
+            .collect::<Vec<_>>()
+    };
+    image.topics().flat_map(of_topic).collect()
+}
+
+/// The only copy of what a damaged partition lacks may be in a journal: a second name keeps each of them for whoever
+/// repairs the partition.
+fn keep_journals(data_dir: &Path) -> anyhow::Result<()> {
+    let dir = data_dir.join(JOURNAL_DIR);
+    let suffix = rt::timer::wall().0;
+    for entry in fs::read_dir(&dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "journal") {
+            let kept = path.with_extension(format!("journal.kept-{suffix}"));
+            fs::hard_link(&path, &kept)?;
+            tracing::warn!("{} is kept for the repair of damaged partitions", kept.display());
+        }
+    }
+    Ok(())
+}
+
+/// A line on the terminal for those who wait.
+struct Progress {
+    total: usize,
+    done: usize,
+    shown: Instant,
+    on_terminal: bool,
+}
+
+impl Progress {
+    const INTERVAL_MS: u128 = 200;
+
+    fn new(total: usize) -> Self {
+        Self { total, done: 0, shown: Instant::now(), on_terminal: stderr().is_terminal() }
+    }
+
+    fn step(&mut self) {
+        self.done += 1;
+        if self.on_terminal && self.shown.elapsed().as_millis() >= Self::INTERVAL_MS {
+            self.shown = Instant::now();
+            let _ = write!(stderr(), "\r\x1b[Krecovering partition {} of {}", self.done, self.total);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.on_terminal {
+            let _ = write!(stderr(), "\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! One shard from its start to its stop: its rooms are built, its logs opened, its pumps started, and at the end its
+//! store is closed. Every shard runs this; shard 0 also recovers, and decides about metadata.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow};
+use coordinator::Image;
+use engine::{Store, StoreOptions, disk::ring::RingDisk, journal};
+use model::{ShardId, TopicPartition};
+use net::{Message, Server, Shard, ShardParts, control::CONTROL_SHARD};
+use replication::PartitionTable;
+use rt::{
+    Mesh, MeshBuilder,
+    net::{ListenOptions, Listener},
+    pages::PagePool,
+};
+
+use super::{
+    checkpoints, control,
+    housekeeping::Housekeeping,
+    metadata_log,
+    partitions::Partitions,
+    process::{ClosedLog, Process},
+    recover::{self, Recovered},
+    removals::Removals,
+};
+
+/// Prewritten before a shard takes its first record: enough for a busy first moment, little enough to start at once.
+const JOURNAL_BYTES_FIRST: u64 = 4 << 20;
+const JOURNAL_BYTES_MAX: u64 = 256 << 20;
+/// Of the page budget, what cold reads may keep.
+const CACHE_SHARE: usize = 4;
+/// Bounds what a recovery has to look at, beside the size of the journal.
+const CHECKPOINT_MS: i64 = 30_000;
+/// How long the stop waits for requests under way; a consumer's long poll may take longer, and is cut.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// How long the stop waits for the last commits.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+const IDLE_PAUSE: Duration = Duration::from_millis(1);
+
+type Disk = RingDisk;
+
+pub async fn run(process: Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Shard) {
+    let id = shard.id;
+    if let Err(error) = live(&process, mesh, shard).await {
+        process.fail(error.context(format!("shard {id}")));
+    }
+}
+
+async fn live(process: &Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Shard) -> anyhow::Result<()> {
+    let mesh = mesh.join(shard.id).await;
+    let disk = RingDisk::new(shard.ring.clone());
+    let table = Rc::new(PartitionTable::default());
+    let (store, image) = if shard.id == CONTROL_SHARD {
+        begin(process, &mesh, &shard, disk, &table).await?
+    } else {
+        let image = first_image(&mesh).await;
+        (start_store(process, &shard, disk).await?, image)
+    };
+    let rooms = Rooms::build(process, &mesh, &shard, store, table, image).await;
+    rooms.start_pumps(&mesh);
+    rooms.listen(process)?;
+    if shard.id == CONTROL_SHARD {
+        rooms.announce(process, &shard).await;
+    }
+    let signal = rt::signal::termination(&shard.ring).await.context("waiting for signals")?;
+    if shard.id == CONTROL_SHARD {
+        tracing::info!("{signal}: stopping");
+    }
+    rooms.stop(process).await
+}
+
+/// Shard 0's part before the others may start: the directory is made whole, the metadata is known, this broker is in it.
+async fn begin(
+    process: &Process,
+    mesh: &Mesh<Message>,
+    shard: &rt::Shard,
+    disk: Disk,
+    table: &PartitionTable<Disk>,
+) -> anyhow::Result<(Rc<Store<Disk>>, Arc<Image>)> {
+    let plan = &process.plan;
+    let (image, log_starts) = if plan.clean {
+        let image = metadata_log::load(&plan.data_dir, &plan.cluster_id)?.image;
+        let log_starts = checkpoints::read_log_starts(&plan.data_dir, &image)?;
+        (image, log_starts)
+    } else {
+        let (pages, broker) = (shard.pages.clone(), plan.config.node_id);
+        let recovered = recover::run(disk.clone(), pages, &plan.data_dir, &plan.cluster_id, broker).await;
+        let Recovered { image, log_starts } = recovered.context("the data directory cannot be recovered")?;
+        (image, log_starts)
+    };
+    process.set_log_starts(log_starts);
+    let store = start_store(process, shard, disk).await?;
+    let log = control::open_log(&store).await?;
+    let image = Arc::new(control::register(&store, &log, &image, &plan.config).await?);
+    table.insert(control::partition(plan.config.node_id, log));
+    for other in (0..shard.count).map(ShardId).filter(|&other| other != shard.id) {
+        mesh.send(other, Message::Image(image.clone()));
+    }
+    Ok((store, image))
+}
+
+/// Shard 0 says nothing before it has recovered, and then this first.
+async fn first_image(mesh: &Mesh<Message>) -> Arc<Image> {
+    match mesh.recv().await {
+        (CONTROL_SHARD, Message::Image(image)) => image,
+        (from, message) => panic!("the first message is {message:?} of shard {from}, not an image"),
+    }
+}
+
+async fn start_store(process: &Process, shard: &rt::Shard, disk: Disk) -> anyhow::Result<Rc<Store<Disk>>> {
+    let options = StoreOptions {
+        data_dir: process.plan.data_dir.clone(),
+        shard: shard.id.0,
+        salt: uuid::Uuid::new_v4().as_u64_pair().0,
+        journal_bytes_first: JOURNAL_BYTES_FIRST,
+        journal_bytes_max: JOURNAL_BYTES_MAX,
+        cache_bytes_max: shard.pages.budget_bytes() / CACHE_SHARE,
+        checkpoint_ms: CHECKPOINT_MS,
+    };
+    let journal_pages = PagePool::new(journal::POOL_BYTES);
+    Store::start(disk, shard.pages.clone(), journal_pages, options)
+        .await
+        .context("the journal cannot be started")
+}
+
+/// What a running shard is made of.
+struct Rooms {
+    shard: Rc<Shard<Disk>>,
+    store: Rc<Store<Disk>>,
+    partitions: Rc<Partitions<Disk>>,
+    removals: Rc<Removals>,
+    housekeeping: Housekeeping,
+    server: Rc<Server<Disk>>,
+}
+
+impl Rooms {
+    async fn build(
+        process: &Arc<Process>,
+        mesh: &Mesh<Message>,
+        shard: &rt::Shard,
+        store: Rc<Store<Disk>>,
+        table: Rc<PartitionTable<Disk>>,
+        image: Arc<Image>,
+    ) -> Self {
+        let removals = Rc::new(Removals::default());
+        let partitions =
+            Partitions::new(shard, process.clone(), store.clone(), table.clone(), removals.clone());
+        partitions.follow(&Image::new(image.cluster_id()), &image).await;
+        let parts = ShardParts {
+            id: shard.id,
+            count: shard.count,
+            config: process.plan.config.clone(),
+            image,
+            store: store.clone(),
+            table,
+            link: Rc::new(mesh.clone()),
+            clock: net::Clock::system(),
+        };
+        let rooms = Shard::new(parts);
+        let server = Server::new(rooms.clone(), shard.ring.clone(), process.admission.clone());
+        let (partitions, housekeeping) = (Rc::new(partitions), Housekeeping::default());
+        Self { shard: rooms, store, partitions, removals, housekeeping, server }
+    }
+
+    fn start_pumps(&self, mesh: &Mesh<Message>) {
+        self.shard.spawn_pumps();
+        let (shard, mesh) = (self.shard.clone(), mesh.clone());
+        rt::spawn(async move { shard.run_mesh(mesh).await });
+        let (shard, partitions) = (self.shard.clone(), self.partitions.clone());
+        rt::spawn(async move { follow_images(&shard, &partitions).await });
+        let (store, removals) = (self.store.clone(), self.removals.clone());
+        rt::spawn_background(async move { removals.run(&store).await });
+        let store = self.store.clone();
+        rt::spawn_background(async move { store.read_ahead().await });
+        self.housekeeping.start(self.store.clone());
+        if self.shard.id() == CONTROL_SHARD {
+            rt::spawn(control::run(self.shard.clone()));
+        }
+    }
+
+    fn listen(&self, process: &Process) -> anyhow::Result<()> {
+        for bound in &process.plan.bound {
+            for &address in &bound.addresses {
+                let listener = Listener::bind(address, ListenOptions::default());
+                let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+                let (server, name) = (self.server.clone(), bound.listener.clone());
+                rt::spawn(async move { server.run_listener(listener, &name).await });
+            }
+        }
+        let server = self.server.clone();
+        rt::spawn(async move { server.run_idle().await });
+        Ok(())
+    }
+
+    /// Shard 0, once every shard has its partitions open.
+    async fn announce(&self, process: &Process, shard: &rt::Shard) {
+        self.shard.images().publish(self.shard.image()).await;
+        let plan = &process.plan;
+        let listeners: Vec<String> = plan.bound.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            "tailrace {} serves {} in {} ms: node {} of cluster {}, shards: {}, partitions: {}, data: {}; {}",
+            env!("CARGO_PKG_VERSION"),
+            listeners.join(" and "),
+            plan.started.elapsed().as_millis(),
+            plan.config.node_id,
+            plan.cluster_id,
+            shard.count,
+            self.shard.image().partition_count(),
+            plan.data_dir.display(),
+            plan.kernel,
+        );
+    }
+
+    async fn stop(&self, process: &Process) -> anyhow::Result<()> {
+        self.server.stop(DRAIN_LIMIT).await;
+        process.meet_drained().await;
+        self.removals.all_done().await;
+        let idle = rt::timer::timeout(IDLE_LIMIT, self.idle()).await;
+        if let Some(failure) = self.store.failure() {
+            return Err(anyhow!(
+                "the data directory failed ({failure}): the next start recovers what was acknowledged"
+            ));
+        }
+        idle.ok_or_else(|| anyhow!("the last commits did not end in {} s", IDLE_LIMIT.as_secs()))?;
+        self.housekeeping.stop().await;
+        self.store.close().await.context("the store could not be closed")?;
+        process.add_closed(self.closed_logs());
+        Ok(())
+    }
+
+    /// Returns when everything appended is as safe as its topic asks.
+    async fn idle(&self) {
+        let table = self.shard.table();
+        let waits = || {
+            table.all().iter().any(|partition| {
+                let ends = partition.log().ends();
+                ends.acknowledged < ends.end
+            })
+        };
+        while self.store.failure().is_none() && waits() {
+            rt::timer::sleep(IDLE_PAUSE).await;
+        }
+    }
+
+    /// Kafka's checkpoints leave the metadata log out.
+    fn closed_logs(&self) -> Vec<ClosedLog> {
+        let image = self.shard.image();
+        let partitions = self.shard.table().all();
+        let closed =
+            partitions.iter().filter(|p| p.id() != TopicPartition::METADATA).filter_map(|partition| {
+                let topic = image.topic_by_id(partition.id().topic)?.name.to_string();
+                let ends = partition.log().ends();
+                let high = partition.watermarks().high;
+                Some(ClosedLog {
+                    topic,
+                    partition: partition.id().partition,
+                    start: ends.start,
+                    high,
+                    end: ends.end,
+                })
+            });
+        closed.collect()
+    }
+}
+
+/// Acts on each image as it comes, for ever. One task a shard.
+async fn follow_images(shard: &Shard<Disk>, partitions: &Partitions<Disk>) {
+    loop {
+        let image = shard.images().next().await;
+        partitions.follow(&shard.image(), &image).await;
+        shard.apply_image(image);
+    }
+}
