@@ -25,7 +25,7 @@ pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// What the journal's own page pool must hold: a frame, and a page to prewrite with.
 pub const POOL_BYTES: usize = 2 * BODY_BYTES_MAX + 2 * PAGE_MAX;
 
-const _: () = assert!(2 * BODY_BYTES_MAX < scan::FRAME_BYTES_MAX);
+const _: () = assert!(frame::HEADER_BYTES + BODY_BYTES_MAX + BLOCK <= scan::FRAME_BYTES_MAX);
 
 pub struct Journal<D: Disk> {
     disk: D,

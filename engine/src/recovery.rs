@@ -65,7 +65,7 @@ pub struct Recovery<D: Disk> {
     pages: PagePool,
     data_dir: PathBuf,
     journals: Vec<JournalFile<D::File>>,
-    runs: BTreeMap<TopicPartition, Vec<(usize, FoundRun)>>,
+    runs: BTreeMap<TopicPartition, Vec<FoundRun>>,
     recovery_points: Points,
     log_starts: Points,
 }
@@ -125,9 +125,8 @@ impl<D: Disk> Recovery<D> {
             return Ok(());
         }
         let contents = scan::scan(&self.disk, &file, &self.pages, path.clone()).await?;
-        let journal = self.journals.len();
         for found in contents.runs {
-            self.runs.entry(found.run.log).or_default().push((journal, found));
+            self.runs.entry(found.run.log).or_default().push(found);
         }
         self.journals.push(JournalFile { path, file });
         Ok(())
@@ -350,8 +349,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         Ok(())
     }
 
-    async fn apply(&mut self, runs: &[(usize, FoundRun)]) -> Result<(), RecoveryError> {
-        for (journal, found) in runs {
+    async fn apply(&mut self, runs: &[FoundRun]) -> Result<(), RecoveryError> {
+        for found in runs {
             let run = &found.run;
             if run.next_offset <= self.next {
                 continue;
@@ -375,7 +374,7 @@ impl<'a, D: Disk> Rebuild<'a, D> {
                 let why = format!("the journal puts offset {} at byte {}", run.base_offset, run.position);
                 return Err(self.corrupt(self.position, why));
             }
-            if !self.apply_run(*journal, found).await? {
+            if !self.apply_run(found).await? {
                 break;
             }
         }
@@ -394,19 +393,18 @@ impl<'a, D: Disk> Rebuild<'a, D> {
     }
 
     /// `false`: an extent of the very last frame never arrived, so the log ends before it.
-    async fn apply_run(&mut self, journal: usize, found: &FoundRun) -> Result<bool, RecoveryError> {
+    async fn apply_run(&mut self, found: &FoundRun) -> Result<bool, RecoveryError> {
         let run = &found.run;
-        let file = &self.recovery.journals[journal].file;
         match run.kind {
             RunKind::Inline => {
-                let bytes = self.read_range(file, found.bytes_at, run.bytes as usize).await?;
-                if bytes.len() != run.bytes as usize || crc32c(&bytes) != run.crc {
+                let bytes = found.bytes();
+                if crc32c(bytes) != run.crc {
                     return Err(self.corrupt(self.position, "a run of the journal does not match its checksum".into()));
                 }
                 if self.joined.is_empty() {
                     self.joined_at = self.position;
                 }
-                self.joined.extend_from_slice(&bytes);
+                self.joined.extend_from_slice(bytes);
                 self.position += u64::from(run.bytes);
                 self.next = run.next_offset;
                 if self.joined.len() >= JOIN_BYTES_MAX {

@@ -1,17 +1,18 @@
 //! Reads a journal after a crash: which runs are there, and whether its end is a tear or a wound.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, rc::Rc};
 
 use rt::pages::PagePool;
 
 use super::{
-    frame::{self, BLOCK, Link, Run},
+    frame::{self, BLOCK, Link, Run, RunKind},
     superblock::{COPIES, FRAMES_FROM, Superblock},
 };
 use crate::{block_reader::BlockReader, disk::Disk};
 
-/// The longest frame that is believed: bounds what a foreign length can make us read.
-pub const FRAME_BYTES_MAX: usize = 64 << 20;
+/// The longest frame that is believed: bounds what a foreign length can make us read, and how far behind a missing
+/// frame the next one can begin.
+pub const FRAME_BYTES_MAX: usize = 2 * super::BODY_BYTES_MAX;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
@@ -30,13 +31,24 @@ pub enum ScanError {
     NoSuperblock { path: PathBuf },
 }
 
-/// A run as it was found, with the place of its bytes in the journal file if it is inline.
-#[derive(Clone, Copy, Debug)]
+/// A run as it was found, with its bytes if it is inline. They stay in memory until recovery is done: reading them again
+/// log by log would read the journal once for every log.
+#[derive(Clone, Debug)]
 pub struct FoundRun {
     pub run: Run,
-    pub bytes_at: u64,
+    frame: Rc<[u8]>,
+    bytes_at: usize,
     /// The run stands in the last frame: whether its extent arrived was perhaps never known to anyone.
     pub in_last_frame: bool,
+}
+
+impl FoundRun {
+    pub fn bytes(&self) -> &[u8] {
+        match self.run.kind {
+            RunKind::Inline => &self.frame[self.bytes_at..self.bytes_at + self.run.bytes as usize],
+            RunKind::Extent => &[],
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -55,16 +67,20 @@ pub async fn scan<D: Disk>(disk: &D, file: &D::File, pages: &PagePool, path: Pat
     let mut contents = Contents { superblock, runs: Vec::new(), frame_count: 0 };
     let mut expected = superblock.tail;
     let mut position = superblock.tail_position;
+    let mut last_frame_from = 0;
     loop {
         let mut found = frame_at(&mut reader, position, expected).await?;
         if found.is_none() && position != FRAMES_FROM {
             found = frame_at(&mut reader, FRAMES_FROM, expected).await?.inspect(|_| position = FRAMES_FROM);
         }
-        let Some(frame) = found else { break };
-        contents.runs.iter_mut().for_each(|r| r.in_last_frame = false);
-        contents.runs.extend(frame.runs.iter().map(|&(run, at)| FoundRun {
+        let Some((frame, bytes)) = found else { break };
+        let bytes: Rc<[u8]> = bytes.into();
+        let earlier = std::mem::replace(&mut last_frame_from, contents.runs.len());
+        contents.runs[earlier..].iter_mut().for_each(|r| r.in_last_frame = false);
+        contents.runs.extend(frame.runs.iter().map(|&(run, bytes_at)| FoundRun {
             run,
-            bytes_at: position + at as u64,
+            frame: bytes.clone(),
+            bytes_at,
             in_last_frame: true,
         }));
         contents.frame_count += 1;
@@ -75,17 +91,19 @@ pub async fn scan<D: Disk>(disk: &D, file: &D::File, pages: &PagePool, path: Pat
             salt: expected.salt,
         };
     }
-    match witness(&mut reader, expected).await? {
-        false => Ok(contents),
-        true => Err(ScanError::Corrupt { path, position, sequence: expected.sequence }),
+    for from in [position, FRAMES_FROM] {
+        if witness(&mut reader, from, expected).await? {
+            return Err(ScanError::Corrupt { path, position, sequence: expected.sequence });
+        }
     }
+    Ok(contents)
 }
 
 async fn frame_at<D: Disk>(
     reader: &mut BlockReader<D>,
     position: u64,
     expected: Link,
-) -> io::Result<Option<frame::Frame>> {
+) -> io::Result<Option<(frame::Frame, Vec<u8>)>> {
     let Some(header) = frame::plausible_header(reader.bytes(position, BLOCK).await?, expected.salt) else {
         return Ok(None);
     };
@@ -94,13 +112,16 @@ async fn frame_at<D: Disk>(
     if !here || bytes > FRAME_BYTES_MAX {
         return Ok(None);
     }
-    Ok(frame::parse(reader.bytes(position, bytes).await?, expected.salt))
+    let bytes = reader.bytes(position, bytes).await?;
+    Ok(frame::parse(bytes, expected.salt).map(|frame| (frame, bytes.to_vec())))
 }
 
-/// Is there a whole later frame that vouches for the one that is missing?
-async fn witness<D: Disk>(reader: &mut BlockReader<D>, missing: Link) -> io::Result<bool> {
-    let mut position = FRAMES_FROM;
-    while position < reader.file_bytes() {
+/// Is there a whole later frame that vouches for the one that is missing? The next one begins at most a frame behind
+/// the missing one, which is here or at the start of the ring.
+async fn witness<D: Disk>(reader: &mut BlockReader<D>, from: u64, missing: Link) -> io::Result<bool> {
+    let mut position = from;
+    let end = reader.file_bytes().min(from + 2 * FRAME_BYTES_MAX as u64);
+    while position < end {
         let header = frame::plausible_header(reader.bytes(position, BLOCK).await?, missing.salt);
         if let Some(header) = header
             && header.sequence.get() > missing.sequence
