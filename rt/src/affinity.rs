@@ -29,7 +29,7 @@ pub(crate) fn bind_to(core: usize) -> io::Result<()> {
     if status != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
 

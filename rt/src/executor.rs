@@ -4,7 +4,19 @@
 //! Tasks are detached when spawned and end by themselves; there is no cancel, because each cancelled task would leak
 //! its header. Two lanes: network work, which is latency sensitive, and background work with fewer shares.
 
-use std::{cell::Cell, fmt, future::Future, io, sync::mpsc, thread, time::Duration};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    fmt,
+    future::{Future, poll_fn},
+    io,
+    panic::{self, AssertUnwindSafe},
+    pin::pin,
+    sync::mpsc,
+    task::Poll,
+    thread,
+    time::Duration,
+};
 
 use glommio::{
     Latency, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, Shares, TaskQueueHandle,
@@ -13,6 +25,7 @@ use model::ShardId;
 
 use crate::{
     affinity,
+    notify::Notify,
     pages::PagePool,
     ring::{Ring, RingOptions},
     timer, turn,
@@ -21,6 +34,8 @@ use crate::{
 /// The executor does not start with less memory for its own IO.
 const IO_MEMORY_MIN: usize = 512 << 10;
 const SHARDS_MAX: usize = 1024;
+/// How long a shard that has ended waits for its ring.
+const SHUTDOWN_WAIT_MAX: Duration = Duration::from_secs(5);
 const NETWORK_SHARES: usize = 900;
 const BACKGROUND_SHARES: usize = 100;
 
@@ -135,7 +150,7 @@ where
     if let Some(core) = spec.core {
         affinity::bind_to(core)?;
     }
-    executor.run(async {
+    let outcome = executor.run(async {
         let lanes = Lanes::create();
         LANES.set(Some(lanes));
         let turns = glommio::spawn_local_into(turn::start(spec.options.quantum())?, lanes.network);
@@ -145,15 +160,66 @@ where
         let pages = PagePool::new(spec.options.page_bytes);
         ring.adopt(&pages);
         let future = make(Shard { id: spec.id, count: spec.count, ring: ring.clone(), pages });
-        let main = glommio::spawn_local_into(future, lanes.network).map_err(io::Error::from)?;
-        let output = main.await;
-        ring.shutdown().await;
+        let main = glommio::spawn_local_into(caught(future), lanes.network).map_err(io::Error::from)?;
+        let main = async {
+            match main.await {
+                Some(output) => Ok(output),
+                None => Err(first_panic().await),
+            }
+        };
+        let outcome = futures_lite::future::or(main, async { Err(first_panic().await) }).await;
+        if timer::timeout(SHUTDOWN_WAIT_MAX, ring.shutdown()).await.is_none() {
+            tracing::warn!("the ring did not end in time");
+        }
         timer::stop();
         turn::stop();
         turns.await;
         LANES.set(None);
-        Ok(output)
+        Ok(outcome)
+    });
+    match outcome {
+        Ok(Err(payload)) => panic::resume_unwind(payload),
+        Ok(Ok(output)) => Ok(output),
+        Err(e) => Err(e),
+    }
+}
+
+type Payload = Box<dyn Any + Send>;
+
+thread_local! {
+    static PANIC: RefCell<Option<Payload>> = const { RefCell::new(None) };
+    static PANICKED: Notify = Notify::new();
+}
+
+/// A panic that unwinds through the executor aborts the process with a message of its own. So a task's panic is caught
+/// here, ends the shard, and goes on from the thread of the shard, as in a test it should. A release build aborts at
+/// the panic itself. `None`: it panicked.
+async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let polled = panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        match polled {
+            Ok(polled) => polled.map(Some),
+            Err(payload) => {
+                PANIC.with_borrow_mut(|first| {
+                    first.get_or_insert(payload);
+                });
+                PANICKED.with(Notify::wake_all);
+                Poll::Ready(None)
+            }
+        }
     })
+    .await
+}
+
+async fn first_panic() -> Payload {
+    loop {
+        let panicked = PANICKED.with(Notify::wait);
+        if let Some(payload) = PANIC.take() {
+            return payload;
+        }
+        panicked.await;
+    }
 }
 
 fn make_executor(options: &ExecutorOptions) -> io::Result<LocalExecutor> {
@@ -246,6 +312,9 @@ pub(crate) fn spawn_uncounted(future: impl Future<Output = ()> + 'static) {
 }
 
 fn spawn_into(future: impl Future<Output = ()> + 'static, lane: Option<TaskQueueHandle>) {
+    let future = async {
+        let _ = caught(future).await;
+    };
     let task = match lane {
         Some(lane) => glommio::spawn_local_into(future, lane).expect("lanes live as long as their shard"),
         None => glommio::spawn_local(future),

@@ -7,9 +7,6 @@ mod listener;
 mod socket;
 mod stream;
 
-#[cfg(test)]
-mod tests;
-
 pub use crate::ring::message::OutPart;
 pub use listener::{ListenOptions, Listener};
 pub use stream::{Stream, ZERO_COPY_MIN};

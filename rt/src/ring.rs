@@ -14,7 +14,7 @@ mod request;
 mod slots;
 mod wake;
 
-#[cfg(test)]
+#[cfg(all(test, not(miri)))]
 mod tests;
 
 use std::{

@@ -44,3 +44,27 @@ pub(crate) fn direct_dir() -> Option<tempfile::TempDir> {
 pub(crate) async fn new_file(dir: &tempfile::TempDir, name: &str) -> File {
     File::open(dir.path().join(name), Access::Create).await.expect("the file opens")
 }
+
+/// For what a whole process is needed: its limits, its descriptors, its end. Runs `test` in a child that is this same
+/// test alone, and returns how the child ended and what it said; `None` in the child, after `test`.
+pub(crate) fn in_child(
+    name: &str,
+    prepare: impl FnOnce(&mut std::process::Command),
+    test: impl FnOnce(),
+) -> Option<std::process::Output> {
+    if std::env::var_os("RT_TEST_CHILD").is_some_and(|child| child == name) {
+        test();
+        return None;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().expect("the test's own binary"));
+    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env("RT_TEST_CHILD", name);
+    prepare(&mut command);
+    Some(command.output().expect("the child runs"))
+}
+
+pub(crate) fn assert_success(output: Option<std::process::Output>) {
+    if let Some(output) = output {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{}: {text}", output.status);
+    }
+}
