@@ -4,6 +4,8 @@
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{anyhow, bail};
@@ -26,6 +28,9 @@ impl std::fmt::Display for Bound {
     }
 }
 
+const BIND_PATIENCE: Duration = Duration::from_secs(3);
+const BIND_PAUSE: Duration = Duration::from_millis(5);
+
 /// Checks that every address is free, and puts the ports that the kernel chose (for port 0) into the configuration.
 pub fn claim(config: &mut BrokerConfig) -> anyhow::Result<Vec<Bound>> {
     let mut bound = Vec::new();
@@ -45,7 +50,7 @@ fn claim_listener(listener: &Endpoint) -> anyhow::Result<Vec<SocketAddr>> {
     let mut unavailable = None;
     for ip in candidates(listener)? {
         let port = claimed.first().map_or(listener.port, SocketAddr::port);
-        match TcpListener::bind((ip, port)).and_then(|socket| socket.local_addr()) {
+        match bind_patiently(ip, port).and_then(|socket| socket.local_addr()) {
             Ok(address) => claimed.push(address),
             // A machine without IPv6 has names that resolve to it all the same.
             Err(error) if is_unavailable(&error) => unavailable = Some(refused(listener, &error)),
@@ -58,6 +63,20 @@ fn claim_listener(listener: &Endpoint) -> anyhow::Result<Vec<SocketAddr>> {
             bail!("the name {} has no address; choose another with --listen", listener.host)
         }
         _ => Ok(claimed),
+    }
+}
+
+/// A broker that was killed an instant ago is gone, but the kernel lets go of its ring, and with it of its listening
+/// sockets, only a little later: an address in use is asked for again before it is believed.
+fn bind_patiently(ip: IpAddr, port: u16) -> io::Result<TcpListener> {
+    let deadline = Instant::now() + BIND_PATIENCE;
+    loop {
+        match TcpListener::bind((ip, port)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(BIND_PAUSE);
+            }
+            done => return done,
+        }
     }
 }
 
