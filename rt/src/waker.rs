@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
+    ptr,
     rc::{Rc, Weak},
     task::Waker,
 };
@@ -13,28 +14,46 @@ use crate::turn;
 
 /// Counted like an `Rc`; the last drop gives the task's waker back.
 #[derive(Clone)]
-pub(crate) struct SharedWaker(Rc<Waker>);
+pub(crate) struct SharedWaker(Rc<Known>);
 
-type Known = HashMap<usize, Weak<Waker>, BuildHasherDefault<AddressHasher>>;
+struct Known {
+    key: Key,
+    waker: Waker,
+}
+
+/// What a waker is known by: its task, and the table of its functions. While a clone is alive no other task can have
+/// its address. A clone's own table may lie elsewhere than that of the waker it came from, so the key is of the latter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    data: usize,
+    table: usize,
+}
+
+impl Key {
+    fn of(waker: &Waker) -> Self {
+        Self { data: waker.data() as usize, table: ptr::from_ref(waker.vtable()) as usize }
+    }
+}
+
+type Table = HashMap<Key, Weak<Known>, BuildHasherDefault<AddressHasher>>;
 
 thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::default();
+    static KNOWN: RefCell<Table> = RefCell::default();
 }
 
 impl SharedWaker {
     pub(crate) fn of(waker: &Waker) -> Self {
-        let key = waker.data() as usize;
-        let known = KNOWN.with_borrow(|known| known.get(&key).and_then(Weak::upgrade));
-        if let Some(known) = known.filter(|known| known.will_wake(waker)) {
+        let key = Key::of(waker);
+        if let Some(known) = KNOWN.with_borrow(|table| table.get(&key).and_then(Weak::upgrade)) {
             return Self(known);
         }
-        let fresh = Rc::new(waker.clone());
-        KNOWN.with_borrow_mut(|known| known.insert(key, Rc::downgrade(&fresh)));
+        let fresh = Rc::new(Known { key, waker: waker.clone() });
+        KNOWN.with_borrow_mut(|table| table.insert(key, Rc::downgrade(&fresh)));
         Self(fresh)
     }
 
     pub(crate) fn is_for(&self, waker: &Waker) -> bool {
-        self.0.will_wake(waker)
+        self.0.key == Key::of(waker)
     }
 
     /// Through `turn`, which may hold it back for a moment.
@@ -43,24 +62,15 @@ impl SharedWaker {
     }
 
     pub(crate) fn wake_now(self) {
-        self.0.wake_by_ref();
+        self.0.waker.wake_by_ref();
     }
 }
 
-impl Drop for SharedWaker {
+impl Drop for Known {
+    /// The waker is dropped after this, when the table is no longer borrowed: it may be the last of a whole task,
+    /// whose end comes back here. While the thread shuts down the table may be gone already.
     fn drop(&mut self) {
-        if Rc::strong_count(&self.0) > 1 {
-            return;
-        }
-        // The waker itself is dropped after this borrow ends: it may drop a whole task, which comes back here.
-        // While the thread shuts down the table may be gone already, and then nothing needs to leave it.
-        let _ = KNOWN.try_with(|known| {
-            let mut known = known.borrow_mut();
-            let key = self.0.data() as usize;
-            if known.get(&key).is_some_and(|entry| entry.as_ptr() == Rc::as_ptr(&self.0)) {
-                known.remove(&key);
-            }
-        });
+        let _ = KNOWN.try_with(|table| table.borrow_mut().remove(&self.key));
     }
 }
 
@@ -71,7 +81,7 @@ pub(crate) fn register(place: &mut Option<SharedWaker>, waker: &Waker) {
     }
 }
 
-/// Fibonacci hashing of an address.
+/// Fibonacci hashing of addresses.
 #[derive(Default)]
 struct AddressHasher(u64);
 
@@ -81,7 +91,7 @@ impl Hasher for AddressHasher {
     }
 
     fn write_usize(&mut self, address: usize) {
-        self.0 = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 ^= self.0 >> 32;
     }
 

@@ -1,5 +1,7 @@
 //! What only a look inside can show: operations that wait for as long as the test wants, on pipes and sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 use super::*;
 
 use std::{
