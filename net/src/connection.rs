@@ -87,7 +87,8 @@ impl<D: Disk> Connection<D> {
             Some(frame) => frame,
             None => return self.receive(frames).await,
         };
-        let request = Request::read(frame, self.peer.clone()).map_err(|bad| End::Bad(format!("a request head: {bad}")))?;
+        let request = Request::read(frame, self.peer.clone())
+            .map_err(|bad| End::Bad(format!("a request head: {bad}")))?;
         self.start(request).await;
         rt::yield_if_needed().await;
         Ok(())
@@ -169,7 +170,11 @@ impl<D: Disk> Connection<D> {
             }
             parts.extend(more);
         }
-        if parts.is_empty() { self.stream.send_all(&header).await } else { self.stream.send_vectored(header, parts).await }
+        if parts.is_empty() {
+            self.stream.send_all(&header).await
+        } else {
+            self.stream.send_vectored(header, parts).await
+        }
     }
 
     /// Does nobody use it? A handler at work, and an answer that waits for this broker, are use.
@@ -190,3 +195,6 @@ impl<D: Disk> Connection<D> {
         let _ = self.stream.shutdown();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,8 @@ use coordinator::{
     Image, Refusal,
     config::ConfigAlteration,
     controller::{
-        AlterConfigsRequest, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic, ProducerIdBlock, TopicRef,
+        AlterConfigsRequest, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic, ProducerIdBlock,
+        TopicRef,
     },
 };
 use model::{ErrorCode, Offset, ShardId};
@@ -38,11 +39,23 @@ pub const CONTROL_SHARD: ShardId = ShardId(0);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Proposal {
-    CreateTopics { topics: Vec<CreateTopic>, validate_only: bool },
+    CreateTopics {
+        topics: Vec<CreateTopic>,
+        validate_only: bool,
+    },
     DeleteTopics(Vec<TopicRef>),
-    CreatePartitions { topics: Vec<CreatePartitions>, validate_only: bool },
-    AlterConfigs { requests: Vec<AlterConfigsRequest<ConfigAlteration>>, validate_only: bool },
-    ReplaceConfigs { requests: Vec<AlterConfigsRequest<(String, Option<String>)>>, validate_only: bool },
+    CreatePartitions {
+        topics: Vec<CreatePartitions>,
+        validate_only: bool,
+    },
+    AlterConfigs {
+        requests: Vec<AlterConfigsRequest<ConfigAlteration>>,
+        validate_only: bool,
+    },
+    ReplaceConfigs {
+        requests: Vec<AlterConfigsRequest<(String, Option<String>)>>,
+        validate_only: bool,
+    },
     ProducerIds,
     /// Topics that Metadata named and nobody created.
     AutoCreate(Vec<String>),
@@ -105,7 +118,10 @@ impl ControlPort {
             }
         }
         rx.await.unwrap_or_else(|| {
-            Outcome::Failed(Refusal::new(ErrorCode::UnknownServerError, "The controller of this broker has ended."))
+            Outcome::Failed(Refusal::new(
+                ErrorCode::UnknownServerError,
+                "The controller of this broker has ended.",
+            ))
         })
     }
 

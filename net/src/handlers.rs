@@ -37,6 +37,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod topics;
 
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// What comes of a request.
 pub enum Step {
@@ -115,7 +117,8 @@ pub fn dispatch<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Step {
         return Step::Close(format!("API {api_name} (key {key}) is not served"));
     };
     shard.metrics().request(api.key);
-    let readable = crate::wire::messages::facts(api.key).is_some_and(|facts| facts.versions.contains(&version));
+    let readable =
+        crate::wire::messages::facts(api.key).is_some_and(|facts| facts.versions.contains(&version));
     if !readable || version > api.max {
         return match api.key {
             ApiKey::ApiVersions => api_versions::answer_unsupported::<D>(&request),

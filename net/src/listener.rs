@@ -129,7 +129,8 @@ impl<D: Disk> Server<D> {
         loop {
             let idle = self.shard.config().connections_max_idle_ms;
             // Not positive: never.
-            let idle = u64::try_from(idle).ok().filter(|&ms| ms > 0).map_or(Duration::MAX, Duration::from_millis);
+            let idle =
+                u64::try_from(idle).ok().filter(|&ms| ms > 0).map_or(Duration::MAX, Duration::from_millis);
             rt::timer::sleep((idle / 4).clamp(Duration::from_millis(10), SWEEP_MAX)).await;
             self.cut_idle(self.shard.clock().now(), idle);
         }

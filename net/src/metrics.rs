@@ -58,7 +58,10 @@ impl Metrics {
 
     /// Requests by API, those that never came left out.
     pub fn requests(&self) -> impl Iterator<Item = (ApiKey, u64)> {
-        ApiKey::ALL.iter().map(|&api| (api, self.requests[api.code() as usize].get())).filter(|&(_, count)| count > 0)
+        ApiKey::ALL
+            .iter()
+            .map(|&api| (api, self.requests[api.code() as usize].get()))
+            .filter(|&(_, count)| count > 0)
     }
 
     pub fn connections(&self) -> u64 {

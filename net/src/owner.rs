@@ -134,7 +134,9 @@ impl<D: Disk> Owner<D> {
                         let produced = self.produced(pending, why);
                         self.reply(id, reply, Answer::Produce(produced));
                     }
-                    Some(Parked { id, reply, errand: Errand::Fetch(ask) }) => self.wake_fetch(id, ask, reply, why),
+                    Some(Parked { id, reply, errand: Errand::Fetch(ask) }) => {
+                        self.wake_fetch(id, ask, reply, why)
+                    }
                     // Given up in the meantime.
                     None => {}
                 }

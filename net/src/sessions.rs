@@ -62,8 +62,13 @@ enum Kind {
     /// Tell all, keep nothing.
     Sessionless,
     /// Tell all, and keep it if there is room.
-    Full { uses_ids: bool },
-    Incremental { id: i32, next_epoch: i32 },
+    Full {
+        uses_ids: bool,
+    },
+    Incremental {
+        id: i32,
+        next_epoch: i32,
+    },
 }
 
 /// What a partition's answer says, as far as a session goes by it.
@@ -176,7 +181,8 @@ impl FetchSessions {
                 // Another request may have changed or ended the session while this one waited.
                 let session = self.sessions.get_mut(&id).filter(|session| session.epoch == next_epoch);
                 let session = session.ok_or(ErrorCode::InvalidFetchSessionEpoch)?;
-                let named = context.wants.iter().zip(seen).map(|(want, seen)| session.note(want, *seen)).collect();
+                let named =
+                    context.wants.iter().zip(seen).map(|(want, seen)| session.note(want, *seen)).collect();
                 Ok(Told { session_id: id, named })
             }
         }

@@ -1,11 +1,7 @@
 //! Everything a request handler of one shard can reach. Built once per shard by the binary, which also opens and closes
 //! the partitions in `table`; nothing here touches a socket.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use coordinator::{
     BrokerConfig, ConfigResource, Image, TopicConfig,
@@ -166,7 +162,8 @@ impl<D: Disk> Shard<D> {
         } else {
             &image.broker(broker).ok_or(ErrorCode::BrokerNotAvailable)?.endpoints
         };
-        let found = endpoints.iter().find(|e| *e.listener == *peer.listener).ok_or(ErrorCode::ListenerNotFound)?;
+        let found =
+            endpoints.iter().find(|e| *e.listener == *peer.listener).ok_or(ErrorCode::ListenerNotFound)?;
         // Nothing is advertised: the address by which this client reached us serves it again.
         let host = if found.host.is_empty() { peer.local.to_string() } else { found.host.clone() };
         Ok((host, found.port))

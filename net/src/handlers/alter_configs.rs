@@ -14,7 +14,9 @@ use crate::{
     control::{Outcome, Proposal},
     request::Request,
     shard::Shard,
-    wire::messages::alter_configs::{AlterConfigsResourceResponse, AlterConfigsResourceView, RequestView, Response},
+    wire::messages::alter_configs::{
+        AlterConfigsResourceResponse, AlterConfigsResourceView, RequestView, Response,
+    },
 };
 
 type Read = Result<AlterConfigsRequest<(String, Option<String>)>, Refusal>;
@@ -27,10 +29,11 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     Ok(Step::wait(async move {
         let requests: Vec<_> = read.iter().flatten().cloned().collect();
         let count = requests.len();
-        let decided = match shard.control().propose(Proposal::ReplaceConfigs { requests, validate_only }).await {
-            Outcome::ReplaceConfigs(decided) => decided,
-            other => vec![Err(other.refusal()); count],
-        };
+        let decided =
+            match shard.control().propose(Proposal::ReplaceConfigs { requests, validate_only }).await {
+                Outcome::ReplaceConfigs(decided) => decided,
+                other => vec![Err(other.refusal()); count],
+            };
         respond(&request, &merge(read, decided))
     }))
 }

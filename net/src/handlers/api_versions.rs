@@ -60,8 +60,15 @@ mod tests {
     #[test]
     fn software_names_are_those_of_kip_511() {
         for (text, good) in [
-            ("librdkafka", true), ("a", true), ("v1.2-rc.3", true), ("", false), ("-a", false), ("a.", false),
-            ("a b", false), ("\u{e9}", false), ("apache-kafka-java", true),
+            ("librdkafka", true),
+            ("a", true),
+            ("v1.2-rc.3", true),
+            ("", false),
+            ("-a", false),
+            ("a.", false),
+            ("a b", false),
+            ("\u{e9}", false),
+            ("apache-kafka-java", true),
         ] {
             assert_eq!(is_software_name(text), good, "{text}");
         }

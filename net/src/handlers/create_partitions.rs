@@ -24,10 +24,11 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     let validate_only = view.validate_only;
     let shard = shard.clone();
     Ok(Step::wait(async move {
-        let created = match shard.control().propose(Proposal::CreatePartitions { topics, validate_only }).await {
-            Outcome::CreatePartitions(created) => created,
-            other => vec![Err(other.refusal()); names.len()],
-        };
+        let created =
+            match shard.control().propose(Proposal::CreatePartitions { topics, validate_only }).await {
+                Outcome::CreatePartitions(created) => created,
+                other => vec![Err(other.refusal()); names.len()],
+            };
         let entry = |(name, created)| {
             let (error_code, error_message) = outcome_of(created);
             CreatePartitionsTopicResult { name, error_code, error_message }

@@ -46,7 +46,11 @@ fn read(topic: CreatableTopicView<'_>) -> CreateTopic {
         name: topic.name.to_owned(),
         partitions: topic.num_partitions,
         replication_factor: topic.replication_factor,
-        assignments: topic.assignments.iter().map(|a| (PartitionIndex(a.partition_index), brokers(a.broker_ids))).collect(),
+        assignments: topic
+            .assignments
+            .iter()
+            .map(|a| (PartitionIndex(a.partition_index), brokers(a.broker_ids)))
+            .collect(),
         configs: topic.configs.iter().map(|c| (c.name.to_owned(), c.value.map(str::to_owned))).collect(),
     }
 }

@@ -26,7 +26,11 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         for partition in topic.partitions {
             match find_by_name(&image, topic.name, partition.partition_index) {
                 Ok(id) => {
-                    parts.push((deleted.len(), id, DeleteRecordsPart { id, before: Offset(partition.offset) }));
+                    parts.push((
+                        deleted.len(),
+                        id,
+                        DeleteRecordsPart { id, before: Offset(partition.offset) },
+                    ));
                     deleted.push(None);
                 }
                 Err(code) => deleted.push(Some(refused(code))),

@@ -43,7 +43,10 @@ fn read(topic: DeleteTopicStateView<'_>) -> Result<TopicRef, Refusal> {
     match topic.name {
         Some(name) if id == TopicId::ZERO => Ok(TopicRef::Name(name.to_owned())),
         None if id != TopicId::ZERO => Ok(TopicRef::Id(id)),
-        _ => Err(Refusal::new(ErrorCode::InvalidRequest, "Name a topic by its name or by its id, not by both.")),
+        _ => Err(Refusal::new(
+            ErrorCode::InvalidRequest,
+            "Name a topic by its name or by its id, not by both.",
+        )),
     }
 }
 

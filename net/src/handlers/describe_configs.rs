@@ -16,8 +16,8 @@ use crate::{
     request::Request,
     shard::Shard,
     wire::messages::describe_configs::{
-        DescribeConfigsResourceResult, DescribeConfigsResourceView, DescribeConfigsResult, DescribeConfigsSynonym,
-        RequestView, Response,
+        DescribeConfigsResourceResult, DescribeConfigsResourceView, DescribeConfigsResult,
+        DescribeConfigsSynonym, RequestView, Response,
     },
 };
 
@@ -29,7 +29,10 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     Ok(Step::answer(&request, &Response { results, ..Response::default() }))
 }
 
-fn find<D: Disk>(shard: &Shard<D>, asked: &DescribeConfigsResourceView<'_>) -> Result<Vec<ConfigEntry>, Refusal> {
+fn find<D: Disk>(
+    shard: &Shard<D>,
+    asked: &DescribeConfigsResourceView<'_>,
+) -> Result<Vec<ConfigEntry>, Refusal> {
     let resource = resource(asked.resource_type, asked.resource_name)?;
     let mut entries = describe(&resource, &shard.image(), &shard.config())?;
     if let Some(keys) = asked.configuration_keys.filter(|keys| !keys.is_empty()) {
@@ -48,9 +51,10 @@ fn entry<'a>(
     let (resource_type, resource_name) = (asked.resource_type, asked.resource_name.into());
     let result = DescribeConfigsResult { resource_type, resource_name, ..Default::default() };
     match found {
-        Ok(entries) => {
-            DescribeConfigsResult { configs: entries.iter().map(|entry| config(view, entry)).collect(), ..result }
-        }
+        Ok(entries) => DescribeConfigsResult {
+            configs: entries.iter().map(|entry| config(view, entry)).collect(),
+            ..result
+        },
         Err(refusal) => DescribeConfigsResult {
             error_code: refusal.code.code(),
             error_message: Some((&*refusal.message).into()),
@@ -65,7 +69,8 @@ fn config<'a>(view: &RequestView<'_>, entry: &'a ConfigEntry) -> DescribeConfigs
         value: synonym.value.as_deref().map(Into::into),
         source: synonym.source as i8,
     };
-    let synonyms = if view.include_synonyms { entry.synonyms.iter().map(synonym).collect() } else { Vec::new() };
+    let synonyms =
+        if view.include_synonyms { entry.synonyms.iter().map(synonym).collect() } else { Vec::new() };
     DescribeConfigsResourceResult {
         name: entry.name.into(),
         value: entry.value.as_deref().map(Into::into),

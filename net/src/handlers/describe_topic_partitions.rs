@@ -21,7 +21,8 @@ use crate::{
     request::Request,
     shard::Shard,
     wire::messages::describe_topic_partitions::{
-        Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic, RequestView, Response,
+        Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic, RequestView,
+        Response,
     },
 };
 
@@ -71,7 +72,8 @@ impl<'a, D: Disk> Page<'_, 'a, D> {
     fn add(&mut self, image: &'a Image, name: &'a str, from: usize) -> bool {
         let Some(topic) = image.topic(name) else {
             let legal = is_legal_name(name);
-            let code = if legal { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
+            let code =
+                if legal { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
             let (error_code, name) = (code.code(), Some(name.into()));
             self.topics.push(DescribeTopicPartitionsResponseTopic { error_code, name, ..Default::default() });
             return true;
@@ -114,6 +116,5 @@ fn partition_entry<D: Disk>(
         eligible_leader_replicas: Some(Vec::new()),
         last_known_elr: Some(Vec::new()),
         offline_replicas: facts.offline,
-        ..Default::default()
     }
 }

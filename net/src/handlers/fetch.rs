@@ -102,7 +102,12 @@ fn session_ask(request: &Request, view: &RequestView<'_>) -> SessionAsk {
 }
 
 /// One answer for each want, in order.
-async fn fetch<D: Disk>(shard: &Rc<Shard<D>>, request: &Request, context: &Context, limits: Limits) -> Vec<Fetched> {
+async fn fetch<D: Disk>(
+    shard: &Rc<Shard<D>>,
+    request: &Request,
+    context: &Context,
+    limits: Limits,
+) -> Vec<Fetched> {
     let mut fetched: Vec<Option<Fetched>> = Vec::with_capacity(context.wants.len());
     let mut parts: Vec<(usize, TopicPartition, FetchPart)> = Vec::new();
     for (place, want) in context.wants.iter().enumerate() {

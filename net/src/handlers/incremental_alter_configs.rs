@@ -33,7 +33,8 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     Ok(Step::wait(async move {
         let requests: Vec<_> = read.iter().flatten().cloned().collect();
         let count = requests.len();
-        let decided = match shard.control().propose(Proposal::AlterConfigs { requests, validate_only }).await {
+        let decided = match shard.control().propose(Proposal::AlterConfigs { requests, validate_only }).await
+        {
             Outcome::AlterConfigs(decided) => decided,
             other => vec![Err(other.refusal()); count],
         };
@@ -54,7 +55,8 @@ fn alteration(asked: AlterableConfigView<'_>) -> Result<ConfigAlteration, Refusa
         2 => AlterOp::Append,
         3 => AlterOp::Subtract,
         other => {
-            let sentence = format!("{other} is no way to alter a config: set is 0, delete 1, append 2, subtract 3.");
+            let sentence =
+                format!("{other} is no way to alter a config: set is 0, delete 1, append 2, subtract 3.");
             return Err(Refusal::new(ErrorCode::InvalidRequest, sentence));
         }
     };

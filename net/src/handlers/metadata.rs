@@ -48,11 +48,14 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
 
 /// Names that are to be created before the answer.
 fn missing_names<D: Disk>(shard: &Shard<D>, request: &Request, view: &RequestView<'_>) -> Vec<String> {
-    let allowed = shard.config().auto_create_topics_enable && (request.version < 4 || view.allow_auto_topic_creation);
+    let allowed =
+        shard.config().auto_create_topics_enable && (request.version < 4 || view.allow_auto_topic_creation);
     let Some(topics) = view.topics.filter(|_| allowed) else { return Vec::new() };
     let image = shard.image();
-    let names = topics.iter().filter(|topic| topic.topic_id == TopicId::ZERO.0).filter_map(|topic| topic.name);
-    let missing = names.filter(|name| is_legal_name(name) && !is_internal(name) && image.topic(name).is_none());
+    let names =
+        topics.iter().filter(|topic| topic.topic_id == TopicId::ZERO.0).filter_map(|topic| topic.name);
+    let missing =
+        names.filter(|name| is_legal_name(name) && !is_internal(name) && image.topic(name).is_none());
     let mut missing: Vec<String> = missing.take(AUTO_CREATE_MAX).map(str::to_owned).collect();
     missing.sort_unstable();
     missing.dedup();
@@ -166,7 +169,8 @@ pub(super) struct PartitionFacts {
 impl PartitionFacts {
     pub(super) fn of<D: Disk>(shard: &Shard<D>, partition: &Partition) -> Self {
         let image = shard.image();
-        let is_offline = |id: BrokerId| id != shard.broker() && image.broker(id).is_none_or(|broker| broker.fenced);
+        let is_offline =
+            |id: BrokerId| id != shard.broker() && image.broker(id).is_none_or(|broker| broker.fenced);
         let offline = partition.replicas.iter().filter(|&&id| is_offline(id)).map(|id| id.0).collect();
         match partition.leader {
             Some(leader) if !is_offline(leader) => Self { code: ErrorCode::None, leader: leader.0, offline },

@@ -108,7 +108,8 @@ impl<D: Disk> Stage<'_, D> {
             return Err(Refused::code(ErrorCode::InvalidTopicException));
         }
         let config = self.shard.topic_config(topic);
-        let header = validate_produce(records, &rules(&config), self.now).map_err(|e| Refused::of_batch(&e))?;
+        let header =
+            validate_produce(records, &rules(&config), self.now).map_err(|e| Refused::of_batch(&e))?;
         if header.compression() == Ok(Compression::Zstd) && self.request.version < ZSTD_FROM {
             return Err(Refused::code(ErrorCode::UnsupportedCompressionType));
         }
@@ -145,7 +146,8 @@ async fn finish<D: Disk>(
             places.gather(answers, &mut produced);
         }
     }
-    let ended = |(part, produced): (&Part, Option<Produced>)| produced.unwrap_or_else(|| part.produced_at_once());
+    let ended =
+        |(part, produced): (&Part, Option<Produced>)| produced.unwrap_or_else(|| part.produced_at_once());
     let produced: Vec<Produced> = parts.iter().zip(produced).map(ended).collect();
     if acks == Acks::None {
         // A producer that waits for no answer learns of an error by the end of the connection.

@@ -106,7 +106,10 @@ impl<D: Disk> Owner<D> {
             return None;
         }
         // One beyond what this read could see: a watermark that moved meanwhile ends the wait at once.
-        let place = |(part, read): (&FetchPart, &Fetched)| Place { id: part.id, until: read.high.max(part.offset) + 1 };
+        let place = |(part, read): (&FetchPart, &Fetched)| Place {
+            id: part.id,
+            until: read.high.max(part.offset) + 1,
+        };
         Some(ask.parts.iter().zip(fetched).map(place).collect())
     }
 }
@@ -123,4 +126,3 @@ fn marks_of<D: Disk>(partition: &Partition<D>) -> Fetched {
         bytes: 0,
     }
 }
-

@@ -7,8 +7,8 @@ use replication::Partition;
 use super::Owner;
 use crate::{
     ask::{
-        DeleteRecordsPart, DeletedRecords, EpochEndPart, FoundEpochEnd, FoundOffset, OffsetAt, OffsetPart, OffsetsAsk,
-        Size,
+        DeleteRecordsPart, DeletedRecords, EpochEndPart, FoundEpochEnd, FoundOffset, OffsetAt, OffsetPart,
+        OffsetsAsk, Size,
     },
     errors::Code,
 };
@@ -104,7 +104,9 @@ impl<D: Disk> Owner<D> {
         let size = |partition: &Partition<D>| Size { id: partition.id(), bytes: partition.log().bytes() };
         match ids {
             None => self.table.all().iter().map(|partition| size(partition)).collect(),
-            Some(ids) => ids.iter().filter_map(|&id| self.table.find(id)).map(|partition| size(&partition)).collect(),
+            Some(ids) => {
+                ids.iter().filter_map(|&id| self.table.find(id)).map(|partition| size(&partition)).collect()
+            }
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::{
     response::{self, Slots},
     sessions::{Context, Told, TopicKey, Want},
     shard::Shard,
-    wire::messages::fetch::{EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData, Response},
+    wire::messages::fetch::{
+        EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData, Response,
+    },
 };
 
 pub(super) fn respond<D: Disk>(
@@ -47,8 +49,14 @@ fn topic_entry(topic: &TopicKey) -> FetchableTopicResponse<'_> {
     }
 }
 
-fn partition_entry<D: Disk>(shard: &Shard<D>, want: &Want, part: Fetched, slots: &mut Slots) -> PartitionData {
-    let diverging_epoch = part.diverging.map(|end| EpochEndOffset { epoch: end.epoch.0, end_offset: end.end_offset.0 });
+fn partition_entry<D: Disk>(
+    shard: &Shard<D>,
+    want: &Want,
+    part: Fetched,
+    slots: &mut Slots,
+) -> PartitionData {
+    let diverging_epoch =
+        part.diverging.map(|end| EpochEndOffset { epoch: end.epoch.0, end_offset: end.end_offset.0 });
     let moved = matches!(part.code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
     let leader = moved.then(|| current_leader(shard, want)).flatten();
     PartitionData {

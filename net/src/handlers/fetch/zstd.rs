@@ -86,9 +86,18 @@ mod tests {
         let mut page = pool.take(bytes.len().max(1)).unwrap();
         page.append(&bytes);
         let whole = page.slice(0..bytes.len());
-        let slices = (0..bytes.len()).step_by(piece).map(|at| whole.slice(at..bytes.len().min(at + piece))).collect();
+        let slices =
+            (0..bytes.len()).step_by(piece).map(|at| whole.slice(at..bytes.len().min(at + piece))).collect();
         let (high, last_stable, log_start) = (Offset(9), Offset(9), Offset(0));
-        Fetched { code: ErrorCode::None, high, last_stable, log_start, diverging: None, slices, bytes: bytes.len() }
+        Fetched {
+            code: ErrorCode::None,
+            high,
+            last_stable,
+            log_start,
+            diverging: None,
+            slices,
+            bytes: bytes.len(),
+        }
     }
 
     #[test]

@@ -86,8 +86,11 @@ fn entry<'a>(
             entry.error_message = refused.message.as_deref().map(Into::into);
             entry.record_errors = refused.records.iter().map(record_error).collect();
         }
-        Part::Sent(id) if matches!(produced.code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) => {
-            let leader = leader_of(*id).map(|(leader_id, leader_epoch)| LeaderIdAndEpoch { leader_id, leader_epoch });
+        Part::Sent(id)
+            if matches!(produced.code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) =>
+        {
+            let leader =
+                leader_of(*id).map(|(leader_id, leader_epoch)| LeaderIdAndEpoch { leader_id, leader_epoch });
             entry.current_leader = leader.unwrap_or_default();
         }
         Part::Sent(_) => {}

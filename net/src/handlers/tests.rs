@@ -1,0 +1,9 @@
+//! Handlers against whole shards on a disk in memory: no socket, no executor, a clock that stands still until it is told.
+
+mod admin;
+mod fetch;
+mod metadata;
+mod offsets;
+mod produce;
+mod versions;
+pub(crate) mod world;
