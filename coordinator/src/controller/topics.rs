@@ -195,7 +195,7 @@ impl Controller<'_> {
             return Err(Refusal::new(ErrorCode::InvalidRequest, sentence));
         }
         if self.image.topic(name).is_some() {
-            let sentence = format!("Topic '{name}' exists already.");
+            let sentence = format!("Topic '{name}' already exists.");
             return Err(Refusal::new(ErrorCode::TopicAlreadyExists, sentence));
         }
         let in_request = taken.names.get(&name.replace('.', "_")).map(String::as_str);

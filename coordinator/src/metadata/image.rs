@@ -65,7 +65,7 @@ pub struct Broker {
 pub enum BadApply {
     #[error("the record at offset {got} follows the one at {last}")]
     OffsetNotNext { last: Offset, got: Offset },
-    #[error("topic {0} or its id exists already")]
+    #[error("topic {0} or its id already exists")]
     TopicExists(String),
     #[error("there is no topic with the id {0}")]
     UnknownTopic(TopicId),
