@@ -88,8 +88,12 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     };
     let process = run_shards(shard_count, plan)?;
     checkpoints::write(&dir, &process.take_closed()).context("the last files could not be written")?;
-    dir.put_clean_mark().map_err(anyhow::Error::from)?;
-    tracing::info!("stopped");
+    if process.is_unfinished() {
+        tracing::info!("stopped; the next start removes what is left of deleted topics");
+    } else {
+        dir.put_clean_mark().map_err(anyhow::Error::from)?;
+        tracing::info!("stopped");
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     time::{Duration, Instant},
@@ -43,6 +43,7 @@ pub struct Process {
     failed: Mutex<mpsc::Sender<anyhow::Result<()>>>,
     drained: AtomicUsize,
     closed: Mutex<Vec<ClosedLog>>,
+    unfinished: AtomicBool,
 }
 
 /// Where a log stood when its store was closed.
@@ -66,16 +67,24 @@ impl Process {
             failed: Mutex::new(failed),
             drained: AtomicUsize::new(0),
             closed: Mutex::default(),
+            unfinished: AtomicBool::new(false),
         }
     }
 
-    /// By shard 0, before it hands the first image out.
+    /// By shard 0, once nothing is left to recover.
     pub fn set_log_starts(&self, starts: LogStarts) {
         assert!(self.log_starts.set(starts).is_ok(), "recovery ends once");
     }
 
+    /// Returns when the directory is whole, so that stores may start on it.
+    pub async fn meet_recovered(&self) {
+        while self.log_starts.get().is_none() {
+            rt::timer::sleep(MEETING_PAUSE).await;
+        }
+    }
+
     pub fn log_starts(&self) -> &LogStarts {
-        self.log_starts.get().expect("the first image comes after recovery")
+        self.log_starts.get().expect("logs are opened after recovery")
     }
 
     /// A shard cannot go on: the process ends with this sentence.
@@ -91,6 +100,15 @@ impl Process {
         while self.drained.load(Ordering::Acquire) < self.shard_count {
             rt::timer::sleep(MEETING_PAUSE).await;
         }
+    }
+
+    /// Something is left that only a start with recovery puts in order.
+    pub fn set_unfinished(&self) {
+        self.unfinished.store(true, Ordering::Release);
+    }
+
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished.load(Ordering::Acquire)
     }
 
     pub fn add_closed(&self, logs: impl IntoIterator<Item = ClosedLog>) {

@@ -34,6 +34,8 @@ const CACHE_SHARE: usize = 4;
 const CHECKPOINT_MS: i64 = 30_000;
 /// How long the stop waits for requests under way; a consumer's long poll may take longer, and is cut.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// How long the stop waits for folders of deleted topics to go.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(2);
 /// How long the stop waits for the last commits.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const IDLE_PAUSE: Duration = Duration::from_millis(1);
@@ -54,8 +56,9 @@ async fn live(process: &Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Sha
     let (store, image) = if shard.id == CONTROL_SHARD {
         begin(process, &mesh, &shard, disk, &table).await?
     } else {
-        let image = first_image(&mesh).await;
-        (start_store(process, &shard, disk).await?, image)
+        process.meet_recovered().await;
+        let store = start_store(process, &shard, disk).await?;
+        (store, first_image(&mesh).await)
     };
     let rooms = Rooms::build(process, &mesh, &shard, store, table, image).await;
     rooms.start_pumps(&mesh);
@@ -70,7 +73,8 @@ async fn live(process: &Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Sha
     rooms.stop(process).await
 }
 
-/// Shard 0's part before the others may start: the directory is made whole, the metadata is known, this broker is in it.
+/// Shard 0's part before partitions may be opened: the directory is made whole, the metadata is known, this broker is in
+/// it.
 async fn begin(
     process: &Process,
     mesh: &Mesh<Message>,
@@ -100,7 +104,7 @@ async fn begin(
     Ok((store, image))
 }
 
-/// Shard 0 says nothing before it has recovered, and then this first.
+/// What shard 0 says first.
 async fn first_image(mesh: &Mesh<Message>) -> Arc<Image> {
     match mesh.recv().await {
         (CONTROL_SHARD, Message::Image(image)) => image,
@@ -146,6 +150,7 @@ impl Rooms {
         let removals = Rc::new(Removals::default());
         let partitions =
             Partitions::new(shard, process.clone(), store.clone(), table.clone(), removals.clone());
+        let partitions = Rc::new(partitions);
         partitions.follow(&Image::new(image.cluster_id()), &image).await;
         let parts = ShardParts {
             id: shard.id,
@@ -159,7 +164,7 @@ impl Rooms {
         };
         let rooms = Shard::new(parts);
         let server = Server::new(rooms.clone(), shard.ring.clone(), process.admission.clone());
-        let (partitions, housekeeping) = (Rc::new(partitions), Housekeeping::default());
+        let housekeeping = Housekeeping::default();
         Self { shard: rooms, store, partitions, removals, housekeeping, server }
     }
 
@@ -215,7 +220,10 @@ impl Rooms {
     async fn stop(&self, process: &Process) -> anyhow::Result<()> {
         self.server.stop(DRAIN_LIMIT).await;
         process.meet_drained().await;
-        self.removals.all_done().await;
+        if rt::timer::timeout(REMOVAL_LIMIT, self.removals.all_done()).await.is_none() {
+            self.removals.give_up();
+            process.set_unfinished();
+        }
         let idle = rt::timer::timeout(IDLE_LIMIT, self.idle()).await;
         if let Some(failure) = self.store.failure() {
             return Err(anyhow!(
@@ -265,7 +273,7 @@ impl Rooms {
 }
 
 /// Acts on each image as it comes, for ever. One task a shard.
-async fn follow_images(shard: &Shard<Disk>, partitions: &Partitions<Disk>) {
+async fn follow_images(shard: &Shard<Disk>, partitions: &Rc<Partitions<Disk>>) {
     loop {
         let image = shard.images().next().await;
         partitions.follow(&shard.image(), &image).await;

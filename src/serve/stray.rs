@@ -23,6 +23,7 @@ enum Fate {
 /// Gives every folder that is not to be kept the name that says so. The engine's sweep removes the deleted ones.
 pub fn sort_out(data_dir: &Path, image: &Image, removed: &BTreeSet<TopicId>) -> anyhow::Result<()> {
     let cannot = || format!("cannot read {}", data_dir.display());
+    let mut deleted = 0;
     for entry in fs::read_dir(data_dir).with_context(cannot)? {
         let entry = entry.with_context(cannot)?;
         let parsed = entry.file_name().to_str().and_then(PartitionDir::parse);
@@ -37,23 +38,26 @@ pub fn sort_out(data_dir: &Path, image: &Image, removed: &BTreeSet<TopicId>) -> 
         };
         let unique = *uuid::Uuid::new_v4().as_bytes();
         let aside = data_dir.join(dir_name_as(&dir.topic, dir.partition, state, unique));
-        tell(state, &entry.path(), &aside);
+        if state == DirState::Delete {
+            deleted += 1;
+        } else {
+            warn_of_stray(&entry.path(), &aside);
+        }
         fs::rename(entry.path(), &aside)
             .with_context(|| format!("cannot rename {}", entry.path().display()))?;
+    }
+    if deleted > 0 {
+        tracing::info!("{deleted} folders of deleted topics go now");
     }
     Ok(())
 }
 
-fn tell(state: DirState, from: &Path, to: &Path) {
-    if state == DirState::Stray {
-        tracing::warn!(
-            "{} belongs to no partition of this broker and is now {}; delete it once you know that nobody needs it",
-            from.display(),
-            to.display()
-        );
-    } else {
-        tracing::info!("{} belongs to a topic that was deleted and goes now", from.display());
-    }
+fn warn_of_stray(from: &Path, to: &Path) {
+    tracing::warn!(
+        "{} belongs to no partition of this broker and is now {}; delete it once you know that nobody needs it",
+        from.display(),
+        to.display()
+    );
 }
 
 fn topic_id(folder: &Path) -> Option<TopicId> {
