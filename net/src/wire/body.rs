@@ -57,7 +57,8 @@ pub fn write_request<B: RequestBody>(
     writer.end_frame(start);
 }
 
-/// One pass over the whole body: afterwards no walk through the view can fail.
+/// One pass over the whole body: afterwards no walk through the view can fail. Bytes behind the last field are ignored, as
+/// Apache Kafka ignores them: librdkafka 2.15 ends a Metadata 13 request with a field that this version no longer has.
 pub(super) fn decode<'a, T: Element<'a>>(
     body: &'a [u8],
     version: i16,
@@ -68,9 +69,7 @@ pub(super) fn decode<'a, T: Element<'a>>(
         return Err(Malformed { at: 0 });
     }
     let mut reader = Reader::new(body, Format::new(version, flexible_from));
-    let view = T::read(&mut reader)?;
-    reader.finish()?;
-    Ok(view)
+    T::read(&mut reader)
 }
 
 pub(super) fn encode<T: Encode>(

@@ -2,7 +2,7 @@
 //! nothing of what they mean.
 //!
 //! - **Reading** borrows. [`RequestHeader::decode`] splits a frame into head and body; a view's `decode` validates the
-//!   whole body in one pass: lengths, counts, text, tagged fields, nothing left over. Fields of a view are plain
+//!   whole body in one pass: lengths, counts, text, tagged fields. Fields of a view are plain
 //!   values, `&str` and slices of the frame; an [`Array`] is parsed again as it is walked, and cannot fail. Nothing is
 //!   allocated, whatever the frame declares. Fields that the version lacks hold the protocol's defaults.
 //! - **Writing** takes structs: `Default` holds the protocol's defaults, text is a `Cow`, fields that the version lacks
