@@ -17,10 +17,12 @@ use model::Millis;
 use rt::net::{OutPart, Stream};
 
 pub(crate) mod answers;
+pub(crate) mod budget;
 pub(crate) mod frames;
 
 use self::{
     answers::{Answers, Next},
+    budget::{FREE_BYTES, Share},
     frames::Frames,
 };
 use crate::{
@@ -64,8 +66,9 @@ impl<D: Disk> Connection<D> {
     pub(crate) async fn read(&self) {
         let bytes_max = usize::try_from(self.shard.config().socket_request_max_bytes).unwrap_or(0);
         let mut frames = Frames::new(bytes_max);
+        let mut share = None;
         let end = loop {
-            if let Err(end) = self.read_one(&mut frames).await {
+            if let Err(end) = self.read_one(&mut frames, &mut share).await {
                 break end;
             }
         };
@@ -75,7 +78,8 @@ impl<D: Disk> Connection<D> {
         }
     }
 
-    async fn read_one(&self, frames: &mut Frames) -> Result<(), End> {
+    /// `share` is what a large frame that is on its way holds of the shard's memory.
+    async fn read_one(&self, frames: &mut Frames, share: &mut Option<Share>) -> Result<(), End> {
         self.answers.room().await;
         if self.answers.is_ended() || self.stopping.get() {
             return Err(End::Quiet);
@@ -85,16 +89,23 @@ impl<D: Disk> Connection<D> {
         }
         let frame = match frames.next_frame().map_err(|bad| End::Bad(bad.to_string()))? {
             Some(frame) => frame,
-            None => return self.receive(frames).await,
+            None => return self.receive(frames, share).await,
         };
         let request = Request::read(frame, self.peer.clone())
             .map_err(|bad| End::Bad(format!("a request head: {bad}")))?;
         self.start(request).await;
+        *share = None;
         rt::yield_if_needed().await;
         Ok(())
     }
 
-    async fn receive(&self, frames: &mut Frames) -> Result<(), End> {
+    async fn receive(&self, frames: &mut Frames, share: &mut Option<Share>) -> Result<(), End> {
+        let frame_bytes = frames.frame_bytes().ok().flatten().unwrap_or(0);
+        if frame_bytes > FREE_BYTES && share.is_none() {
+            *share = Some(self.shard.frames.take(frame_bytes).await);
+            // The wait was ours, not the client's.
+            self.active.set(self.shard.clock().now());
+        }
         let count = match self.stream.try_recv(frames.space()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 frames.rest();

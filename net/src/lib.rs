@@ -25,6 +25,7 @@ pub mod wire;
 
 mod connection;
 mod jobs;
+mod pressure;
 mod producer_ids;
 
 pub use admission::Admission;

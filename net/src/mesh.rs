@@ -40,6 +40,8 @@ pub enum Message {
     Decided(u64, Outcome),
     /// From shard 0: the metadata from now on.
     Image(Arc<Image>),
+    /// The sender has no room for more work, or has it again.
+    Pressed(bool),
     /// To shard 0: the sender acts on everything up to this offset of the metadata.
     Applied(Offset),
 }

@@ -43,7 +43,6 @@ pub struct Request {
     pub version: i16,
     pub correlation_id: i32,
     pub peer: Rc<Peer>,
-    frame: Bytes,
     client_id: Option<Bytes>,
     body: Bytes,
 }
@@ -59,7 +58,6 @@ impl Request {
             peer,
             client_id: header.client_id.map(|id| frame.slice_ref(id.as_bytes())),
             body: frame.slice_ref(body),
-            frame,
         })
     }
 
@@ -74,7 +72,7 @@ impl Request {
 
     /// A part of the body, counted: record bytes cross shards so, without a copy.
     pub fn share(&self, part: &[u8]) -> Bytes {
-        if part.is_empty() { Bytes::new() } else { self.frame.slice_ref(part) }
+        if part.is_empty() { Bytes::new() } else { self.body.slice_ref(part) }
     }
 
     /// For logs.

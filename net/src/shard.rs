@@ -14,11 +14,13 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     clock::Clock,
+    connection::budget::FrameBudget,
     control::{ControlPort, Images},
     jobs,
     mesh::{Asks, Link, Message},
     metrics::Metrics,
     owner::{AskId, Owner, ReplyTo},
+    pressure::Pressure,
     producer_ids::ProducerIds,
     request::Peer,
     sessions::FetchSessions,
@@ -49,6 +51,8 @@ pub struct Shard<D: Disk> {
     link: Rc<dyn Link>,
     control: ControlPort,
     images: Images,
+    pressure: Pressure,
+    pub(crate) frames: Rc<FrameBudget>,
     pub(crate) sessions: RefCell<FetchSessions>,
     pub(crate) producer_ids: ProducerIds,
     metrics: Metrics,
@@ -63,6 +67,7 @@ impl<D: Disk> Shard<D> {
         let in_force = config.with_dynamic(&image);
         let slots = usize::try_from(in_force.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let seed = clock.wall().0 as u64;
+        let frame_bytes_max = in_force.socket_request_max_bytes;
         Rc::new(Self {
             id,
             count,
@@ -74,6 +79,8 @@ impl<D: Disk> Shard<D> {
             owner,
             control: ControlPort::new(id, link.clone()),
             images: Images::new(id, count, link.clone()),
+            pressure: Pressure::new(id, count, link.clone()),
+            frames: FrameBudget::new(usize::try_from(frame_bytes_max).unwrap_or(0)),
             link,
             sessions: RefCell::new(FetchSessions::new(id, count, slots.div_ceil(usize::from(count)), seed)),
             producer_ids: ProducerIds::default(),
@@ -172,19 +179,25 @@ impl<D: Disk> Shard<D> {
     /// One message of another shard. What is ordered is done on return.
     pub fn receive(&self, from: ShardId, message: Message) {
         match message {
-            Message::Ask(number, ask) => self.owner.start(AskId { from, number }, ask, ReplyTo::Shard),
+            Message::Ask(number, ask) => {
+                self.owner.start(AskId { from, number }, ask, ReplyTo::Shard);
+                if !self.store().has_room() {
+                    self.pressure.announce();
+                }
+            }
             Message::Answer(number, answer) => self.asks.answered(number, answer),
             Message::Forget(number) => self.owner.forget(AskId { from, number }),
             Message::Propose(number, proposal) => self.control.proposed(from, number, proposal),
             Message::Decided(number, outcome) => self.control.decided(number, outcome),
             Message::Image(image) => self.images.arrived(image),
+            Message::Pressed(pressed) => self.pressure.heard(from, pressed),
             Message::Applied(offset) => self.images.applied_by(from, offset),
         }
     }
 
     /// May this shard take in more work? If not, its sockets are not read.
     pub fn has_room(&self) -> bool {
-        self.store().has_room() && !self.link.is_clogged()
+        self.store().has_room() && !self.link.is_clogged() && self.pressure.others_have_room()
     }
 
     pub async fn room(&self) {
@@ -195,6 +208,22 @@ impl<D: Disk> Shard<D> {
             }
             self.store().room().await;
             self.link.unclogged().await;
+            self.pressure.eased().await;
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pressure(&self) -> &Pressure {
+        &self.pressure
+    }
+
+    /// Tells the other shards when this one has room again, for ever. One pump a shard.
+    pub(crate) async fn run_pressure(&self) {
+        loop {
+            self.pressure.announced().await;
+            // If the store failed there is nothing to wait for: what comes is refused.
+            self.store().room().await;
+            self.pressure.ease();
         }
     }
 
@@ -206,6 +235,8 @@ impl<D: Disk> Shard<D> {
         rt::spawn(async move { table.run_deadlines().await });
         let owner = self.owner.clone();
         rt::spawn(async move { owner.run_wakes().await });
+        let shard = self.clone();
+        rt::spawn(async move { shard.run_pressure().await });
         for _ in 0..jobs::WORKERS {
             let owner = self.owner.clone();
             rt::spawn(async move { owner.run_worker().await });

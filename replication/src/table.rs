@@ -162,7 +162,8 @@ impl<D: Disk> PartitionTable<D> {
         }
     }
 
-    /// Drives the group commit and wakes whoever waited for it, until the store fails. One pump a shard.
+    /// Drives the group commit and wakes whoever waited for it, until the store fails. One pump a shard; not to be
+    /// dropped before its end, because a commit may be half way.
     pub async fn run_commits(&self, store: &Store<D>) {
         loop {
             match store.commit().await {
@@ -196,3 +197,6 @@ impl<D: Disk> PartitionTable<D> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

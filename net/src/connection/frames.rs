@@ -40,7 +40,8 @@ impl Frames {
         Ok(Some(frame.split_off(LENGTH_BYTES)))
     }
 
-    fn frame_bytes(&self) -> Result<Option<usize>, BadFrame> {
+    /// Size of the frame on its way, if its length is known.
+    pub(crate) fn frame_bytes(&self) -> Result<Option<usize>, BadFrame> {
         let Some(length) = self.buffer[..self.filled].first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = i32::from_be_bytes(*length);
         match usize::try_from(length) {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use engine::Disk;
 use model::{BrokerId, ErrorCode};
 
-use super::{Handled, Step, metadata::known_brokers};
+use super::{Handled, Step, metadata::known_brokers, operations};
 use crate::{
     request::Request,
     shard::Shard,
@@ -41,6 +41,10 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         cluster_id: shard.image().cluster_id().to_owned().into(),
         controller_id: shard.broker().0,
         brokers: brokers.into_iter().filter_map(entry).collect(),
+        cluster_authorized_operations: operations::asked(
+            view.include_cluster_authorized_operations,
+            operations::CLUSTER,
+        ),
         ..Response::default()
     };
     Ok(Step::answer(&request, &body))

@@ -15,6 +15,7 @@ use model::ErrorCode;
 use super::{
     Handled, Step,
     metadata::{PartitionFacts, ids},
+    operations,
     topics::{is_internal, is_legal_name},
 };
 use crate::{
@@ -93,6 +94,7 @@ impl<'a, D: Disk> Page<'_, 'a, D> {
             topic_id: topic.id.0,
             is_internal: is_internal(name),
             partitions,
+            topic_authorized_operations: operations::TOPIC,
             ..Default::default()
         });
         self.next.is_none()

@@ -1,7 +1,7 @@
 //! FindCoordinator. 1 adds key types and the error's text, 4 asks for many keys at once, 6 is for share groups.
 //!
-//! This broker coordinates every group. Transactions and share groups are not served yet: their coordinator is not
-//! available, which a client may take for a broker that is starting.
+//! This broker coordinates every group. Transactions and share groups are not served yet, and the code says so for good:
+//! "not available" would make a client try again until it gives up.
 
 use std::rc::Rc;
 
@@ -49,7 +49,7 @@ fn find<D: Disk>(shard: &Shard<D>, request: &Request, key_type: i8) -> Result<(i
             let (host, port) = shard.endpoint_of(shard.broker(), &request.peer)?;
             Ok((shard.broker().0, host, port.into()))
         }
-        TRANSACTION => Err(ErrorCode::CoordinatorNotAvailable),
+        TRANSACTION => Err(ErrorCode::UnsupportedVersion),
         _ => Err(ErrorCode::InvalidRequest),
     }
 }

@@ -20,11 +20,7 @@ use crate::{
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
     if let Some(id) = view.transactional_id {
-        let code = if id.is_empty() {
-            ErrorCode::InvalidRequest
-        } else {
-            ErrorCode::TransactionalIdAuthorizationFailed
-        };
+        let code = if id.is_empty() { ErrorCode::InvalidRequest } else { ErrorCode::UnsupportedVersion };
         return Ok(refuse(&request, code));
     }
     if (view.producer_id < 0) != (view.producer_epoch < 0) {

@@ -16,7 +16,7 @@ use engine::Disk;
 use model::{BrokerId, ErrorCode, TopicId};
 
 use super::{
-    Handled, Step,
+    Handled, Step, operations,
     topics::{Named, is_internal, is_legal_name},
 };
 use crate::{
@@ -94,13 +94,28 @@ fn respond<'a, D: Disk>(
         }
         _ => image.topics().map(|topic| describe(shard, topic)).collect(),
     };
+    let topics = topics_with(view.include_topic_authorized_operations, topics);
     Response {
         brokers: brokers(shard, request),
         cluster_id: Some(image.cluster_id().to_owned().into()),
         controller_id: shard.broker().0,
         topics,
+        cluster_authorized_operations: operations::asked(
+            view.include_cluster_authorized_operations,
+            operations::CLUSTER,
+        ),
         ..Response::default()
     }
+}
+
+fn topics_with(
+    operations: bool,
+    mut topics: Vec<MetadataResponseTopic<'_>>,
+) -> Vec<MetadataResponseTopic<'_>> {
+    for topic in topics.iter_mut().filter(|topic| topic.error_code == 0) {
+        topic.topic_authorized_operations = operations::asked(operations, operations::TOPIC);
+    }
+    topics
 }
 
 fn named_topic<'a, D: Disk>(

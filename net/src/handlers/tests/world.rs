@@ -164,6 +164,11 @@ impl World {
     fn round(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
         self.pumps.retain_mut(|pump| pump.as_mut().poll(&mut cx).is_pending());
+        self.settle_messages();
+    }
+
+    /// Delivers what shards have sent, and moves nothing else.
+    pub(crate) fn settle_messages(&mut self) {
         loop {
             let next = self.wires.borrow_mut().pop_front();
             let Some((from, to, message)) = next else { break };

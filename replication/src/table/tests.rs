@@ -1,0 +1,247 @@
+use std::{
+    future::Future,
+    path::Path,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+};
+
+use engine::{Durability, LogConfig, StoreOptions, disk::mem::MemDisk, journal};
+use model::{
+    BrokerId, LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId,
+    batch::record::{Producer, batch_of},
+};
+use rt::pages::PagePool;
+
+use super::*;
+use crate::{AppendRules, Isolation, Lineage, PartitionError, PartitionState, ReadFrom, Woken};
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const LATE: Millis = Millis(1_000_000);
+const RULES: AppendRules = AppendRules { isr_min: 1 };
+const ME: BrokerId = BrokerId(1);
+
+struct World {
+    disk: MemDisk,
+    store: Rc<Store<MemDisk>>,
+    table: Rc<PartitionTable<MemDisk>>,
+    /// The commit pump, which is not to be dropped while it waits.
+    pump: RefCell<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+fn run<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    for _ in 0..1000 {
+        if let Poll::Ready(out) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Some(out);
+        }
+    }
+    None
+}
+
+fn id(partition: i32) -> TopicPartition {
+    TopicPartition::new(TopicId([3; 16]), PartitionIndex(partition))
+}
+
+fn led(epoch: i32, isr: &[i32]) -> PartitionState {
+    PartitionState {
+        leader: Some(ME),
+        leader_epoch: LeaderEpoch(epoch),
+        isr: isr.iter().copied().map(BrokerId).collect(),
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let disk = MemDisk::new(1);
+        disk.put(Path::new("/data/meta.properties"), vec![]);
+        let options = StoreOptions {
+            data_dir: "/data".into(),
+            shard: 0,
+            salt: 1,
+            journal_bytes_first: 1 << 20,
+            journal_bytes_max: 1 << 20,
+            cache_bytes_max: 1 << 20,
+            checkpoint_ms: 1000,
+        };
+        let pools = (PagePool::new(64 << 20), PagePool::new(journal::POOL_BYTES));
+        let store = run(Store::start(disk.clone(), pools.0, pools.1, options)).unwrap().unwrap();
+        let table = Rc::new(PartitionTable::default());
+        let (pumped, stored) = (table.clone(), store.clone());
+        let pump: Pin<Box<dyn Future<Output = ()>>> =
+            Box::pin(async move { pumped.run_commits(&stored).await });
+        Self { disk, store, table, pump: RefCell::new(pump) }
+    }
+
+    fn open(&self, partition: i32, durability: Durability, state: &PartitionState) -> Rc<Partition<MemDisk>> {
+        let config = LogConfig { durability, ..LogConfig::default() };
+        let log = run(self.store.open_log(id(partition), "t", config, None, NOW)).unwrap().unwrap();
+        self.table.insert(Partition::new(ME, log, state))
+    }
+
+    fn append(&self, partition: &Partition<MemDisk>, count: usize) -> Result<Offset, PartitionError> {
+        let values = vec![&b"v"[..]; count];
+        let appended =
+            partition.append(&self.store, &batch_of(0, NOW.0, Producer::NONE, &values), RULES, NOW)?;
+        self.table.moved(partition);
+        Ok(appended.next_offset)
+    }
+
+    fn park(&self, partition: i32, until: i64) -> Ticket {
+        let place = Place { id: id(partition), until: Offset(until) };
+        self.table.park(&[place], Need::All, LATE)
+    }
+
+    fn woken(&self) -> Wakes {
+        run(self.table.woken()).unwrap_or_default()
+    }
+
+    /// Runs the commit pump until it waits. `false`: it has ended.
+    fn commit(&self) -> bool {
+        run(self.pump.borrow_mut().as_mut()).is_none()
+    }
+
+    fn read(&self, partition: &Partition<MemDisk>, offset: i64) -> Result<usize, PartitionError> {
+        let isolation = Isolation::Uncommitted;
+        let from = ReadFrom { offset: Offset(offset), bytes_max: 1 << 20, at_least_one: true, isolation };
+        run(partition.read(&self.store, from)).unwrap().map(|batches| batches.bytes)
+    }
+}
+
+#[test]
+fn a_commit_wakes_whom_it_reaches() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
+    assert_eq!(world.append(&partition, 2).unwrap(), Offset(2));
+    let (near, far) = (world.park(0, 2), world.park(0, 3));
+    assert_eq!(world.woken(), [], "nothing is safe yet");
+    assert_eq!(world.read(&partition, 0).unwrap(), 0, "nor shown");
+    assert!(world.commit());
+    assert_eq!(world.woken(), [(near, Woken::Reached)]);
+    assert_eq!(partition.watermarks().high, Offset(2));
+    assert!(world.read(&partition, 0).unwrap() > 0);
+    world.append(&partition, 1).unwrap();
+    assert!(world.commit());
+    assert_eq!(world.woken(), [(far, Woken::Reached)]);
+    assert_eq!(world.table.waiting_count(), 0);
+}
+
+#[test]
+fn what_is_reached_already_is_not_waited_for() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
+    world.append(&partition, 2).unwrap();
+    assert!(world.commit());
+    let ticket = world.park(0, 2);
+    assert_eq!(world.woken(), [(ticket, Woken::Reached)]);
+    let nowhere = world.park(5, 1);
+    assert_eq!(world.woken(), [(nowhere, Woken::Gone)]);
+}
+
+#[test]
+fn a_topic_that_acknowledges_from_memory_needs_no_commit() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Memory, &led(0, &[1]));
+    let ticket = world.park(0, 1);
+    world.append(&partition, 1).unwrap();
+    assert_eq!(world.woken(), [(ticket, Woken::Reached)]);
+    assert!(world.read(&partition, 0).unwrap() > 0);
+}
+
+#[test]
+fn a_failed_store_wakes_everyone_now_and_later() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
+    world.append(&partition, 1).unwrap();
+    let before = world.park(0, 1);
+    world.disk.fail_at(Some(world.disk.operations() + 1));
+    assert!(!world.commit(), "the pump ends with the store");
+    assert_eq!(world.woken(), [(before, Woken::Failed)]);
+    let after = world.park(0, 1);
+    assert_eq!(world.woken(), [(after, Woken::Failed)]);
+    assert!(matches!(world.append(&partition, 1), Err(PartitionError::Append(_))));
+}
+
+#[test]
+fn deadlines_and_removals_end_waits() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
+    world.open(1, Durability::Flushed, &led(0, &[1]));
+    let place = |partition, until| Place { id: id(partition), until: Offset(until) };
+    let soon = world.table.park(&[place(0, 1)], Need::All, Millis(10));
+    let any = world.table.park(&[place(0, 1), place(1, 1)], Need::Any, LATE);
+    world.table.expire(Millis(10));
+    assert_eq!(world.woken(), [(soon, Woken::Expired)]);
+    world.table.remove(partition.id());
+    assert_eq!(world.woken(), [(any, Woken::Gone)]);
+    let given_up = world.park(1, 1);
+    world.table.cancel(given_up);
+    assert_eq!((world.woken(), world.table.waiting_count()), (Wakes::new(), 0));
+}
+
+#[test]
+fn a_slow_replica_holds_the_mark_back_until_it_leaves() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(0, &[1, 2]));
+    world.append(&partition, 3).unwrap();
+    assert!(world.commit());
+    assert_eq!((partition.watermarks().durable, partition.watermarks().high), (Offset(3), Offset(0)));
+    assert!(!partition.set_state(&led(0, &[1])), "the same leader and epoch");
+    assert_eq!(partition.watermarks().high, Offset(3));
+}
+
+#[test]
+fn roles_follow_epochs_and_epochs_never_go_back() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(3, &[1]));
+    let check = |asked| partition.check_epoch(LeaderEpoch(asked));
+    assert!(check(-1).is_ok() && check(3).is_ok());
+    assert!(matches!(check(2), Err(PartitionError::FencedEpoch)));
+    assert!(matches!(check(4), Err(PartitionError::UnknownEpoch)));
+    let other = PartitionState { leader: Some(BrokerId(2)), ..led(4, &[2]) };
+    assert!(partition.set_state(&other));
+    assert!(matches!(check(4), Err(PartitionError::NotLeader)));
+    assert!(matches!(check(5), Err(PartitionError::UnknownEpoch)));
+    assert!(matches!(world.append(&partition, 1), Err(PartitionError::NotLeader)));
+    assert!(matches!(world.read(&partition, 0), Err(PartitionError::NotLeader)));
+    assert!(!partition.set_state(&led(3, &[1])), "a late message");
+    assert!(!partition.leads());
+    assert!(partition.set_state(&led(5, &[1])));
+    assert!(check(5).is_ok());
+}
+
+#[test]
+fn too_few_in_sync_replicas_take_no_batch_that_asks_for_more() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
+    let batch = batch_of(0, NOW.0, Producer::NONE, &[b"v"]);
+    let append = |isr_min| partition.append(&world.store, &batch, AppendRules { isr_min }, NOW);
+    assert!(matches!(append(2), Err(PartitionError::NotEnoughReplicas(1))));
+    assert!(append(1).is_ok() && append(0).is_ok());
+}
+
+#[test]
+fn pasts_are_compared_by_epoch_and_end() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(2, &[1]));
+    world.append(&partition, 4).unwrap();
+    partition.set_state(&led(5, &[1]));
+    world.append(&partition, 4).unwrap();
+    assert!(world.commit());
+    let diverges = |offset, epoch| match partition.lineage(Offset(offset), LeaderEpoch(epoch)) {
+        Lineage::Diverges(end) => Some((end.epoch.0, end.end_offset.0)),
+        Lineage::Same => None,
+        Lineage::Unknown => Some((-1, -1)),
+    };
+    // offset, epoch of the reader's last record, where the pasts part
+    for (offset, epoch, expected) in [
+        (0, -1, None),
+        (4, 2, None),
+        (5, 2, Some((2, 4))),
+        (8, 5, None),
+        (4, 3, Some((2, 4))),
+        (9, 5, Some((5, 8))),
+        (0, 9, Some((-1, -1))),
+    ] {
+        assert_eq!(diverges(offset, epoch), expected, "offset {offset} epoch {epoch}");
+    }
+}
