@@ -95,12 +95,14 @@ pub enum AppendError {
     InTransaction,
     #[error("the batch is malformed")]
     Malformed,
+    #[error("the log has no offsets left")]
+    OutOfOffsets,
 }
 
 impl AppendError {
     pub fn code(self) -> ErrorCode {
         match self {
-            Self::Offline | Self::NoRoom => ErrorCode::KafkaStorageError,
+            Self::Offline | Self::NoRoom | Self::OutOfOffsets => ErrorCode::KafkaStorageError,
             Self::LargerThanSegment => ErrorCode::RecordListTooLarge,
             Self::OutOfOrderSequence => ErrorCode::OutOfOrderSequenceNumber,
             Self::StaleProducerEpoch => ErrorCode::InvalidProducerEpoch,
@@ -261,6 +263,10 @@ impl<F: Clone> LogState<F> {
         let base_offset = self.ends.end;
         header.base_offset = base_offset.0.into();
         header.partition_leader_epoch = leader_epoch.0.into();
+        // Only a directory made by others gets here.
+        if header.next_offset() == Offset(i64::MAX) {
+            return Err(AppendError::OutOfOffsets);
+        }
         if self.must_roll(&header, batch.len() as u64) {
             self.roll(base_offset);
         }

@@ -17,16 +17,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{Offset, TopicPartition, batch::crc32c};
+use model::{BatchHeader, BatchView, Offset, TopicPartition, batch::crc32c};
 use rt::pages::{BLOCK, PAGE_MAX, PagePool};
 
 use crate::{
     block_reader::BlockReader,
     checkpoint::OffsetCheckpoint,
     disk::{Disk, Flush},
-    index::{OffsetIndex, TimeIndex},
+    index::{OffsetIndex, TimeIndex, relative_offset},
     journal::{
-        frame::RunKind,
+        frame::{Run, RunKind},
         scan::{self, FoundRun, ScanError},
     },
     log::{
@@ -311,7 +311,7 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             let mut stopped = None;
             while self.position < reader.file_bytes() && self.next < goal {
                 match checked_batch(&mut reader, self.position).await? {
-                    Ok((header, bytes)) if header.base_offset() >= self.next || self.next == self.segment => {
+                    Ok((header, bytes)) if self.continues(&header) => {
                         self.next = header.next_offset();
                         self.position += bytes as u64;
                     }
@@ -334,6 +334,11 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             }
         }
         Ok(None)
+    }
+
+    /// May this batch stand here? Its offset is outside its checksum, so a checked batch can still be in the wrong place.
+    fn continues(&self, header: &BatchHeader) -> bool {
+        header.base_offset() >= self.next && relative_offset(self.segment, header.last_offset()).is_some()
     }
 
     /// Goes on at the start of another segment.
@@ -360,8 +365,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
                 self.scan_until(run.base_offset).await?;
             }
             if run.base_offset < self.next {
-                // The recovery point lies inside this run: the batches it covers are there already.
-                self.step_back_to(run.segment_base, u64::from(run.position), run.base_offset).await?;
+                self.put_joined().await?;
+                self.step_back_to(found).await?;
             }
             if run.base_offset != self.next {
                 let why = format!("the journal goes on at offset {}, the log ends at {}", run.base_offset, self.next);
@@ -383,12 +388,24 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         Ok(())
     }
 
-    async fn step_back_to(&mut self, segment: Offset, position: u64, offset: Offset) -> Result<(), RecoveryError> {
-        self.put_joined().await?;
-        if segment != self.segment {
-            return Err(self.corrupt(self.position, format!("offset {offset} lies in segment {segment}")));
+    /// The recovery point lies inside this run, so it can only be the first one, and what it covers stands there already.
+    async fn step_back_to(&mut self, found: &FoundRun) -> Result<(), RecoveryError> {
+        let run = &found.run;
+        let there = match self.position.checked_sub(u64::from(run.position)) {
+            Some(bytes) if self.runs_applied == 0 && run.segment_base == self.segment => bytes as usize,
+            _ => {
+                let why = format!("the journal goes back to offset {} at byte {}", run.base_offset, run.position);
+                return Err(self.corrupt(self.position, why));
+            }
+        };
+        let file = self.file.clone().expect("the recovery point lies in a segment");
+        let same = run.kind == RunKind::Extent
+            || self.read_range(&file, u64::from(run.position), there).await? == found.bytes()[..there.min(found.bytes().len())];
+        if !same {
+            let why = format!("the bytes from offset {} on are not those of the journal", run.base_offset);
+            return Err(self.corrupt(u64::from(run.position), why));
         }
-        (self.position, self.next) = (position, offset);
+        (self.position, self.next) = (u64::from(run.position), run.base_offset);
         Ok(())
     }
 
@@ -398,8 +415,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         match run.kind {
             RunKind::Inline => {
                 let bytes = found.bytes();
-                if crc32c(bytes) != run.crc {
-                    return Err(self.corrupt(self.position, "a run of the journal does not match its checksum".into()));
+                if crc32c(bytes) != run.crc || !are_batches_of(run, bytes) {
+                    return Err(self.corrupt(self.position, "a run of the journal is not what its entry says".into()));
                 }
                 if self.joined.is_empty() {
                     self.joined_at = self.position;
@@ -421,6 +438,9 @@ impl<'a, D: Disk> Rebuild<'a, D> {
                     }
                     let why = format!("{} bytes that were on stable storage are not there", run.bytes);
                     return Err(self.corrupt(self.position, why));
+                }
+                if !are_batches_of(run, &bytes) {
+                    return Err(self.corrupt(self.position, "an extent is not what its entry says".into()));
                 }
                 self.position += u64::from(run.bytes);
                 self.next = run.next_offset;
@@ -510,4 +530,20 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         }
         Ok(Restored { end: self.next, runs_applied: self.runs_applied, cut_bytes })
     }
+}
+
+/// Whole batches, side by side, from the run's base offset to its next one? A log that took anything else could not be
+/// opened, and the next recovery would cut it as a torn tail.
+fn are_batches_of(run: &Run, bytes: &[u8]) -> bool {
+    let (mut rest, mut next) = (bytes, run.base_offset);
+    while !rest.is_empty() {
+        match BatchView::check(rest) {
+            Ok(view) if view.header().base_offset() >= next => {
+                next = view.header().next_offset();
+                rest = &rest[view.bytes().len()..];
+            }
+            _ => return false,
+        }
+    }
+    next == run.next_offset
 }

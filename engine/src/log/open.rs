@@ -177,8 +177,8 @@ async fn open_active<D: Disk>(
     while position < segment.bytes {
         let batch = checked_batch(&mut reader, position).await?;
         let (header, bytes) = batch.map_err(|why| OpenError::Corrupt { path: path.clone(), position, why })?;
-        if header.base_offset() < next {
-            let why = format!("base offset {} where {next} or more is due", header.base_offset());
+        if header.base_offset() < next || !indexes.offset.fits(header.last_offset()) {
+            let why = format!("base offset {} where {next} or little more is due", header.base_offset());
             return Err(OpenError::Corrupt { path, position, why });
         }
         // Batches up to the last index entry are in the offset index already.

@@ -235,8 +235,13 @@ impl<F: Clone + 'static> Log<F> {
         let limits = self.config().index;
         let mut walk = Walk { log: self, cache, segment: base, at: 0, piece: None };
         let mut indexes = SegmentIndexes::new(base, limits);
+        let mut next = base;
         while let Some(header) = walk.header_within(base).await? {
             let bytes = walk.batch_bytes(&header)?;
+            if header.base_offset() < next || !indexes.offset.fits(header.last_offset()) {
+                return Err(walk.corrupt());
+            }
+            next = header.next_offset();
             indexes.append(&header, walk.at as u32, bytes as u32);
             walk.skip(bytes);
         }
