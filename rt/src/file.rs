@@ -164,6 +164,11 @@ pub fn blocking_calls() -> u64 {
 /// Runs `call` on the shard's blocking pool, one after the other. It runs to its end even when the future is dropped.
 pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     BLOCKING_CALLS.set(BLOCKING_CALLS.get() + 1);
+    blocking_uncounted(call).await
+}
+
+/// For the runtime's own calls, which nobody waits for.
+pub(crate) async fn blocking_uncounted<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     let caught = move || panic::catch_unwind(AssertUnwindSafe(call));
     let outcome = glommio::executor().spawn_blocking(caught).await;
     outcome.unwrap_or_else(|payload| panic::resume_unwind(payload))

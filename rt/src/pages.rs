@@ -56,8 +56,27 @@ const SPARE_SLABS_MAX: usize = 1;
 
 /// Is told of slabs as they come and go; a ring uses it to register them.
 pub(crate) trait SlabWatch {
-    fn slab_made(&self, slab: usize, base: NonNull<u8>);
-    fn slab_gone(&self, slab: usize);
+    fn slab_made(&self, slab: Slab);
+    fn slab_gone(&self, index: usize);
+}
+
+/// The memory that pages come from. Whoever has this keeps it mapped.
+#[derive(Clone)]
+pub(crate) struct Slab(Arc<Mapping>);
+
+impl Slab {
+    pub(crate) fn index(&self) -> usize {
+        self.0.index
+    }
+
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        self.0.address()
+    }
+
+    /// Blocks for milliseconds.
+    pub(crate) fn populate(&self) {
+        self.0.populate();
+    }
 }
 
 /// A shard's pages: at most `budget` bytes of them. Slabs are mapped on demand, so an idle pool holds nothing.
@@ -132,7 +151,7 @@ impl PagePool {
     /// From now on `watch` hears of slabs; it is told at once of those that exist.
     pub(crate) fn watch(&self, watch: Rc<dyn SlabWatch>) {
         for mapping in self.0.mappings.borrow().iter().flatten() {
-            watch.slab_made(mapping.index, mapping.address());
+            watch.slab_made(Slab(mapping.clone()));
         }
         let earlier = self.0.watch.borrow_mut().replace(watch);
         assert!(earlier.is_none(), "a pool is adopted once");
@@ -162,10 +181,11 @@ impl Owner {
         if mappings.len() <= index {
             mappings.resize(index + 1, None);
         }
+        let mapping = Arc::new(mapping);
         if let Some(watch) = &*self.watch.borrow() {
-            watch.slab_made(index, mapping.address());
+            watch.slab_made(Slab(mapping.clone()));
         }
-        mappings[index] = Some(Arc::new(mapping));
+        mappings[index] = Some(mapping);
         Some(())
     }
 

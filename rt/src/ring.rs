@@ -33,7 +33,7 @@ use crate::{
     eventfd, executor,
     fd::Fd,
     file::{self, File},
-    pages::{BLOCK, Blocks, PagePool, SlabWatch},
+    pages::{BLOCK, Blocks, PagePool, Slab, SlabWatch},
 };
 use message::{Message, VECTORS_MAX};
 use request::Request;
@@ -109,7 +109,7 @@ impl Ring {
         self.0.submits()
     }
 
-    /// Registers the pool's slabs, those to come too. When the system does not let us, IO goes on unregistered.
+    /// Registers the pool's slabs, those to come too; one pool for each ring. When the system does not let us, IO goes on unregistered.
     pub fn adopt(&self, pool: &PagePool) {
         let slab_count = pool.slab_count_max().clamp(1, SLABS_MAX);
         if !self.caps().registered_pages {
@@ -118,7 +118,7 @@ impl Ring {
         if let Err(e) = self.0.register_table(slab_count) {
             return self.0.go_unregistered(&e);
         }
-        self.0.slabs.borrow_mut().resize(slab_count, None);
+        self.0.slabs.borrow_mut().resize(slab_count, Registration::None);
         pool.watch(Rc::new(Registrar(Rc::downgrade(&self.0))));
     }
 
@@ -279,38 +279,72 @@ fn probe(uring: &IoUring, caps: &mut Caps) -> io::Result<()> {
     Ok(())
 }
 
-/// Registers slabs as the pool makes them.
+/// Registers slabs as the pool makes them. Registering pins every page of a slab, and whoever needed one page of it
+/// would wait milliseconds for the kernel to clear the thousand others. So that is done by the blocking pool, and until
+/// then IO in the slab goes unregistered.
 struct Registrar(Weak<Core>);
 
 impl SlabWatch for Registrar {
-    fn slab_made(&self, slab: usize, base: NonNull<u8>) {
+    fn slab_made(&self, slab: Slab) {
         let Some(core) = self.0.upgrade() else { return };
-        if !core.caps.get().registered_pages || slab >= core.slabs.borrow().len() {
+        if !core.caps.get().registered_pages || slab.index() >= core.slabs.borrow().len() {
             return;
         }
-        match core.register_slab(slab, Some(base)) {
-            Ok(()) => core.slabs.borrow_mut()[slab] = Some(base),
-            Err(e) => core.go_unregistered(&e),
-        }
+        core.slabs.borrow_mut()[slab.index()] = Registration::Coming(slab.base());
+        let ring = self.0.clone();
+        executor::spawn_uncounted(async move {
+            let populated = file::blocking_uncounted(move || {
+                slab.populate();
+                slab
+            });
+            let slab = populated.await;
+            if let Some(core) = ring.upgrade() {
+                core.register(&slab);
+            }
+        });
     }
 
-    fn slab_gone(&self, slab: usize) {
+    fn slab_gone(&self, index: usize) {
         let Some(core) = self.0.upgrade() else { return };
-        let registered = core.slabs.borrow_mut().get_mut(slab).and_then(Option::take);
-        if registered.is_some()
-            && let Err(e) = core.register_slab(slab, None)
+        let mut slabs = core.slabs.borrow_mut();
+        let Some(place) = slabs.get_mut(index) else { return };
+        if let Registration::Done(_) = std::mem::replace(place, Registration::None)
+            && let Err(e) = core.register_slab(index, None)
         {
             tracing::warn!(error = %e, "a slab's registration could not be taken back");
         }
     }
 }
 
+/// Of the slab with some index: where it lies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Registration {
+    None,
+    Coming(NonNull<u8>),
+    Done(NonNull<u8>),
+}
+
 impl Core {
+    fn register(&self, slab: &Slab) {
+        let (index, base) = (slab.index(), slab.base());
+        // The pool may have given the slab back meanwhile, and even have made another of this index.
+        let still_wanted = self.slabs.borrow()[index] == Registration::Coming(base);
+        if !still_wanted || self.is_closed() || !self.caps.get().registered_pages {
+            return;
+        }
+        match self.register_slab(index, Some(base)) {
+            Ok(()) => self.slabs.borrow_mut()[index] = Registration::Done(base),
+            Err(e) => self.go_unregistered(&e),
+        }
+    }
+
     /// The registered buffer that `blocks` lie in.
     fn fixed_index(&self, blocks: &Blocks) -> Option<u16> {
-        let slab = blocks.slab_index();
-        let base = self.slabs.borrow().get(slab).copied().flatten()?;
-        blocks.is_in_slab(base).then_some(slab as u16)
+        let index = blocks.slab_index();
+        match *self.slabs.borrow().get(index)? {
+            Registration::Done(base) if blocks.is_in_slab(base) => Some(index as u16),
+            _ => None,
+        }
     }
 
     /// Slabs registered so far stay so; no more are tried.

@@ -14,7 +14,7 @@ use std::{
 use common::{assert_success, in_child, on_shard, small, with_caps};
 use rt::{
     Shard,
-    net::{ListenOptions, Listener, OutPart, Stream, ZERO_COPY_MIN},
+    net::{ListenOptions, Listener, OutPart, Readiness, Stream, ZERO_COPY_MIN},
     ring::Caps,
     timer,
 };
@@ -243,6 +243,39 @@ fn two_listeners_share_a_port() {
             drop(stream);
         }
         assert!(by_first > 0 && by_second > 0, "{by_first} and {by_second}");
+    });
+}
+
+#[test]
+fn a_socket_of_somebody_else_can_be_waited_for() {
+    on_shard(small(), async |shard: Shard| {
+        let bind = || {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket
+        };
+        let (left, right) = (bind(), bind());
+        right.connect(left.local_addr().unwrap()).unwrap();
+        let (reads, writes) =
+            (Readiness::new(&shard.ring, &left).unwrap(), Readiness::new(&shard.ring, &right).unwrap());
+        let mut buffer = [0; 9];
+        for n in 0..100 {
+            assert!(left.recv(&mut buffer).is_err());
+            let sender = async {
+                timer::sleep(Duration::from_micros(100)).await;
+                writes.writable().await.unwrap();
+                right.send(&[n; 9]).unwrap();
+            };
+            let (waited, ()) = futures_lite::future::zip(reads.readable(), sender).await;
+            waited.unwrap();
+            assert_eq!((left.recv(&mut buffer).unwrap(), buffer), (9, [n; 9]));
+        }
+        // A wait nobody polls any more goes with its owner.
+        assert!(timer::timeout(Duration::from_millis(1), reads.readable()).await.is_none());
+        drop((reads, writes));
+        while shard.ring.in_flight() > 0 {
+            timer::sleep(Duration::from_millis(1)).await;
+        }
     });
 }
 

@@ -23,6 +23,11 @@ use std::{
 
 use super::buddy::{BLOCK_BYTES, SLAB_BYTES, Spot};
 
+/// How much is populated at a time: meanwhile no thread can map anything.
+const POPULATE_BYTES: usize = 128 << 10;
+
+const _: () = assert!(SLAB_BYTES.is_multiple_of(POPULATE_BYTES));
+
 /// One anonymous mapping of `SLAB_BYTES`, unmapped on drop.
 pub(super) struct Mapping {
     base: NonNull<u8>,
@@ -59,6 +64,21 @@ impl Mapping {
 
     pub(super) fn address(&self) -> NonNull<u8> {
         self.base
+    }
+
+    /// Has the kernel put memory behind every page now, so that nobody waits for it later. Takes milliseconds, and
+    /// no lock for long. Does nothing where the kernel does not know the call (before 5.14).
+    pub(super) fn populate(&self) {
+        for part in 0..SLAB_BYTES / POPULATE_BYTES {
+            // SAFETY: `part` is in range, so the address stays inside the mapping.
+            let at = unsafe { self.base.add(part * POPULATE_BYTES) };
+            // SAFETY: the range is in this mapping, and the advice changes no contents.
+            let status =
+                unsafe { libc::madvise(at.as_ptr().cast(), POPULATE_BYTES, libc::MADV_POPULATE_WRITE) };
+            if status != 0 {
+                return;
+            }
+        }
     }
 }
 

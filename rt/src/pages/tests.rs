@@ -206,8 +206,8 @@ fn a_watch_hears_of_slabs_before_and_after() {
     #[derive(Default)]
     struct Heard(RefCell<Vec<(usize, bool)>>);
     impl SlabWatch for Heard {
-        fn slab_made(&self, slab: usize, _: NonNull<u8>) {
-            self.0.borrow_mut().push((slab, true));
+        fn slab_made(&self, slab: Slab) {
+            self.0.borrow_mut().push((slab.index(), true));
         }
         fn slab_gone(&self, slab: usize) {
             self.0.borrow_mut().push((slab, false));

@@ -20,6 +20,7 @@ use std::{
 use io_uring::{IoUring, cqueue, types};
 
 use super::{
+    Registration,
     caps::Caps,
     request::{self, Class, Keep, Request},
     slots::{Completion, OpId, Slots},
@@ -46,8 +47,8 @@ pub(super) struct Core {
     /// Of the flusher and the task that waits for completions: how many still run.
     tasks: Cell<usize>,
     tasks_ended: Notify,
-    /// Registered slabs by index: where each lies.
-    pub(super) slabs: RefCell<Vec<Option<NonNull<u8>>>>,
+    /// The pool's slabs by index.
+    pub(super) slabs: RefCell<Vec<Registration>>,
     submits: Cell<u64>,
 }
 
