@@ -117,6 +117,7 @@ pub fn log_config(topic: &TopicConfig) -> LogConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     fn pairs(text: &str) -> Pairs {
         let pair = |item: &str| item.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()));
@@ -165,7 +166,8 @@ mod tests {
 
     #[test]
     fn the_command_line_is_over_the_file_and_options_over_all() {
-        let path = std::env::temp_dir().join(format!("tailrace-{}.properties", uuid::Uuid::new_v4()));
+        let scratch = Scratch::new();
+        let path = scratch.join("server.properties");
         fs::write(&path, "broker.id=4\nlisteners=PLAINTEXT://:1\nlog.dirs=a,b\nnum.partitions=3\n").unwrap();
         let mut args = ServeArgs { config: Some(path.clone()), ..ServeArgs::default() };
         let config = load(&args).unwrap().config;
@@ -182,6 +184,5 @@ mod tests {
         args.options = pairs("log.dirs=d num.partitions=0 listeners=x");
         let errors = format!("{:#}", load(&args).err().unwrap());
         assert_eq!(errors.lines().count(), 2, "{errors}");
-        fs::remove_file(&path).unwrap();
     }
 }

@@ -43,8 +43,12 @@ pub struct DataDir {
     _lock: File,
 }
 
-/// Refuses a directory of somebody else before a byte is written to it. One that does not exist yet is fine.
-pub fn check_is_ours(path: &Path) -> Result<(), DataDirError> {
+/// A directory that may be used, as far as that can be seen without writing a byte to it.
+#[derive(Debug)]
+pub struct Checked(PathBuf);
+
+/// Refuses a directory of somebody else. One that does not exist yet is fine.
+fn check_is_ours(path: &Path) -> Result<(), DataDirError> {
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(failed(path, "read"))?,
@@ -69,10 +73,10 @@ fn is_harmless(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| HARMLESS.contains(&name) || name.starts_with(HARMLESS_PREFIX))
 }
 
-impl DataDir {
+impl Checked {
     /// Creates what is missing, takes the lock, and checks that the directory belongs to node `node`.
-    pub fn open(path: &Path, node: BrokerId) -> Result<Self, DataDirError> {
-        check_is_ours(path)?;
+    pub fn open(self, node: BrokerId) -> Result<DataDir, DataDirError> {
+        let path = &self.0;
         fs::create_dir_all(path).map_err(failed(path, "create"))?;
         let lock = lock(path)?;
         let meta = match fs::read(path.join(META_PROPERTIES_FILE)) {
@@ -80,7 +84,13 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => make_meta(path, node)?,
             Err(error) => return Err(failed(path, "read")(error)),
         };
-        Ok(Self { path: path.to_owned(), meta, _lock: lock })
+        Ok(DataDir { path: path.to_owned(), meta, _lock: lock })
+    }
+}
+
+impl DataDir {
+    pub fn check(path: &Path) -> Result<Checked, DataDirError> {
+        check_is_ours(path).map(|()| Checked(path.to_owned()))
     }
 
     pub fn cluster_id(&self) -> &str {
@@ -225,103 +235,89 @@ impl std::error::Error for DataDirError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
-    /// A directory of its own, gone at the end.
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new() -> Self {
-            let path = std::env::temp_dir().join(format!("tailrace-data-{}", uuid::Uuid::new_v4()));
-            fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-
-        fn refusal(&self) -> String {
-            DataDir::open(&self.0, BrokerId(1))
-                .unwrap_err()
-                .to_string()
-                .replace(&self.0.display().to_string(), "DIR")
-        }
+    fn open(path: &Path, node: i32) -> Result<DataDir, DataDirError> {
+        DataDir::check(path)?.open(BrokerId(node))
     }
 
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    /// The sentence for node 1, with DIR for the directory.
+    fn refusal(path: &Path) -> String {
+        open(path, 1).unwrap_err().to_string().replace(&path.display().to_string(), "DIR")
     }
 
     #[test]
     fn the_first_start_makes_what_later_ones_find() {
         let scratch = Scratch::new();
-        let dir = DataDir::open(&scratch.0.join("a/b"), BrokerId(7)).unwrap();
-        let text = fs::read_to_string(scratch.0.join("a/b/meta.properties")).unwrap();
+        let dir = open(&scratch.join("a/b"), 7).unwrap();
+        let text = fs::read_to_string(scratch.join("a/b/meta.properties")).unwrap();
         let (meta, id) = (MetaProperties::read(text.as_bytes()).unwrap(), dir.cluster_id().to_owned());
         assert_eq!((meta.node_id, &meta.cluster_id), (BrokerId(7), &id));
         assert!(meta.directory_id.is_some_and(|d| d != id && TopicId::from_base64(&d).is_some()));
         drop(dir);
-        assert_eq!(DataDir::open(&scratch.0.join("a/b"), BrokerId(7)).unwrap().cluster_id(), id);
+        assert_eq!(open(&scratch.join("a/b"), 7).unwrap().cluster_id(), id);
     }
 
     #[test]
     fn a_directory_in_use_names_the_process() {
         let scratch = Scratch::new();
-        let _held = DataDir::open(&scratch.0, BrokerId(1)).unwrap();
+        let _held = open(&scratch, 1).unwrap();
         let expected = format!(
             "the data directory DIR is in use by process {}; stop that broker, or choose another directory with --data",
             std::process::id()
         );
-        assert_eq!(scratch.refusal(), expected);
+        assert_eq!(refusal(&scratch), expected);
     }
 
     #[test]
     fn a_directory_of_another_node_is_refused() {
         let scratch = Scratch::new();
-        drop(DataDir::open(&scratch.0, BrokerId(3)).unwrap());
+        drop(open(&scratch, 3).unwrap());
         assert!(
-            scratch.refusal().starts_with("the data directory DIR belongs to node 3 and this is node 1;")
+            refusal(&scratch).starts_with("the data directory DIR belongs to node 3 and this is node 1;")
         );
     }
 
     #[test]
     fn foreign_content_is_refused_and_left_alone() {
         let scratch = Scratch::new();
-        fs::write(scratch.0.join("thesis.txt"), "ten years of work").unwrap();
-        assert!(scratch.refusal().starts_with("DIR holds thesis.txt and no meta.properties,"));
-        assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
+        fs::write(scratch.join("thesis.txt"), "ten years of work").unwrap();
+        assert!(refusal(&scratch).starts_with("DIR holds thesis.txt and no meta.properties,"));
+        assert_eq!(fs::read_dir(&*scratch).unwrap().count(), 1);
     }
 
     #[test]
     fn what_a_broken_off_start_leaves_is_no_foreign_content() {
         let scratch = Scratch::new();
         for name in [".lock", "meta.properties.tmp", "lost+found", ".direct-io-17"] {
-            fs::write(scratch.0.join(name), "x").unwrap();
+            fs::write(scratch.join(name), "x").unwrap();
         }
-        DataDir::open(&scratch.0, BrokerId(1)).unwrap();
+        open(&scratch, 1).unwrap();
     }
 
     #[test]
     fn a_damaged_meta_properties_is_refused() {
         let scratch = Scratch::new();
-        fs::write(scratch.0.join("meta.properties"), "version=1\nnode.id=1\n").unwrap();
-        assert!(scratch.refusal().starts_with("DIR/meta.properties cannot be used: cluster.id is missing;"));
+        fs::write(scratch.join("meta.properties"), "version=1\nnode.id=1\n").unwrap();
+        assert!(refusal(&scratch).starts_with("DIR/meta.properties cannot be used: cluster.id is missing;"));
     }
 
     #[test]
     fn a_file_is_no_directory() {
         let scratch = Scratch::new();
-        let path = scratch.0.join("file");
+        let path = scratch.join("file");
         fs::write(&path, "x").unwrap();
-        let error = DataDir::open(&path, BrokerId(1)).unwrap_err().to_string();
+        let error = open(&path, 1).unwrap_err().to_string();
         assert!(error.starts_with("cannot read the data directory"), "{error}");
     }
 
     #[test]
     fn the_clean_mark_is_taken_once() {
         let scratch = Scratch::new();
-        let dir = DataDir::open(&scratch.0, BrokerId(1)).unwrap();
+        let dir = open(&scratch, 1).unwrap();
         assert!(!dir.take_clean_mark().unwrap());
         dir.put_clean_mark().unwrap();
-        let text = fs::read_to_string(scratch.0.join(".kafka_cleanshutdown")).unwrap();
+        let text = fs::read_to_string(scratch.join(".kafka_cleanshutdown")).unwrap();
         assert_eq!(text, r#"{"version":0,"brokerEpoch":-1}"#);
         assert!(dir.take_clean_mark().unwrap());
         assert!(!dir.take_clean_mark().unwrap());

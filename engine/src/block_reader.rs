@@ -49,7 +49,8 @@ impl<D: Disk> BlockReader<D> {
         self.window_at = from;
         while self.window.len() < want {
             let part = (want - self.window.len()).min(PAGE_MAX);
-            let mut page = self.pages.take(part).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+            let mut page =
+                self.pages.take(part).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
             let position = from + self.window.len() as u64;
             let got = self.disk.read(&self.file, position, page.whole().slice(0..part)).await?;
             page.set_filled(got.min(part));

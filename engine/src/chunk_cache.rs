@@ -145,7 +145,9 @@ impl<D: Disk> ChunkCache<D> {
         let from = key.chunk * CHUNK_BYTES;
         let bytes = (file_bytes - from).min(CHUNK_BYTES) as usize;
         let loading = Notify::new();
-        if let Some(Slot::Ready { slice, .. }) = self.slots.borrow_mut().insert(key, Slot::Loading(loading.clone())) {
+        if let Some(Slot::Ready { slice, .. }) =
+            self.slots.borrow_mut().insert(key, Slot::Loading(loading.clone()))
+        {
             self.bytes.set(self.bytes.get() - slice.len());
         }
         let read = self.read(file, from, bytes).await;
@@ -172,7 +174,10 @@ impl<D: Disk> ChunkCache<D> {
         };
         let got = self.disk.read(file, from, page.whole().slice(0..whole)).await?;
         if got < bytes {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the segment file is shorter than its log"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the segment file is shorter than its log",
+            ));
         }
         page.set_filled(bytes);
         Ok(page.slice(0..bytes))

@@ -3,7 +3,11 @@
 use std::{future::Future, pin::Pin, task::Poll};
 
 /// Runs `work` for every item, at most `bound` at a time, and returns the results in the order of the items.
-pub(crate) async fn for_each_bounded<T, R, Fut>(items: Vec<T>, bound: usize, work: impl Fn(T) -> Fut) -> Vec<R>
+pub(crate) async fn for_each_bounded<T, R, Fut>(
+    items: Vec<T>,
+    bound: usize,
+    work: impl Fn(T) -> Fut,
+) -> Vec<R>
 where
     Fut: Future<Output = R>,
 {

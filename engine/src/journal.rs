@@ -160,13 +160,16 @@ impl<D: Disk> Journal<D> {
         let body_bytes: usize = runs.iter().map(|r| r.run.body_bytes()).sum();
         let (link, durable_sequence, unflushed, position) = {
             let state = self.state.borrow();
-            let position = state.space.place(frame::frame_bytes(body_bytes) as u64).expect("the caller asked fits()");
+            let position =
+                state.space.place(frame::frame_bytes(body_bytes) as u64).expect("the caller asked fits()");
             (state.next, state.durable_sequence, state.unflushed, position)
         };
         let entries: Vec<_> = runs.iter().map(|r| r.run.header()).collect();
-        let body = || runs.iter().zip(&entries).flat_map(|(r, e)| {
-            std::iter::once(e.as_bytes()).chain(r.slices.iter().map(|s| &s[..]))
-        });
+        let body = || {
+            runs.iter()
+                .zip(&entries)
+                .flat_map(|(r, e)| std::iter::once(e.as_bytes()).chain(r.slices.iter().map(|s| &s[..])))
+        };
         let mut header = frame::header(link, durable_sequence, body_bytes, runs.len());
         let crc = frame::checksum(&header, body());
         header.crc = crc.into();
@@ -194,7 +197,8 @@ impl<D: Disk> Journal<D> {
         for mut part in std::iter::once(header.as_bytes()).chain(body) {
             while !part.is_empty() {
                 if pages.last().is_none_or(|p| p.room() == 0) {
-                    pages.push(self.pages.take(left.min(PAGE_MAX)).expect("the journal's pool holds a frame"));
+                    pages
+                        .push(self.pages.take(left.min(PAGE_MAX)).expect("the journal's pool holds a frame"));
                     left = left.saturating_sub(PAGE_MAX);
                 }
                 let page = pages.last_mut().expect("pushed above");

@@ -12,7 +12,8 @@ use std::{
 };
 
 use model::{
-    BatchHeader, ErrorCode, LeaderEpoch, Offset, TimestampType, Timestamp, TopicPartition, batch::HEADER_BYTES,
+    BatchHeader, ErrorCode, LeaderEpoch, Offset, Timestamp, TimestampType, TopicPartition,
+    batch::HEADER_BYTES,
 };
 use rt::pages::PagePool;
 use zerocopy::IntoBytes;
@@ -272,7 +273,10 @@ impl<F: Clone> LogState<F> {
         }
         let active = self.segments.back_mut().expect("a log has an active segment");
         let position = active.bytes;
-        let room = self.tail.make_room(pool, active.base, position, batch.len(), now.0).ok_or(AppendError::NoRoom)?;
+        let room = self
+            .tail
+            .make_room(pool, active.base, position, batch.len(), now.0)
+            .ok_or(AppendError::NoRoom)?;
         // From here on nothing fails.
         let parts = [header.as_bytes(), &batch[HEADER_BYTES..]];
         let slices = self.tail.append(active.base, position, parts, room);
@@ -306,7 +310,12 @@ impl<F: Clone> LogState<F> {
             Verdict::Duplicate { base_offset, last_offset, timestamp } => {
                 let stamped = self.config.timestamp_type == TimestampType::LogAppendTime;
                 let log_append_time = if stamped { timestamp } else { Timestamp::NONE };
-                Ok(Some(Appended { base_offset, next_offset: last_offset + 1, log_append_time, duplicate: true }))
+                Ok(Some(Appended {
+                    base_offset,
+                    next_offset: last_offset + 1,
+                    log_append_time,
+                    duplicate: true,
+                }))
             }
             Verdict::OutOfOrder { .. } => Err(AppendError::OutOfOrderSequence),
             Verdict::StaleEpoch { .. } => Err(AppendError::StaleProducerEpoch),

@@ -151,7 +151,8 @@ impl<D: Disk> Recovery<D> {
         let bad = |why: String| RecoveryError::RecoveryPoints { path: path.clone(), why };
         let points = OffsetCheckpoint::read(&bytes).map_err(|e| bad(e.to_string()))?;
         for (topic, partition, offset) in points.iter() {
-            let topic = model::TopicId::from_base64(topic).ok_or_else(|| bad(format!("{topic} is no topic id")))?;
+            let topic =
+                model::TopicId::from_base64(topic).ok_or_else(|| bad(format!("{topic} is no topic id")))?;
             let point = known.entry(TopicPartition::new(topic, partition)).or_default();
             *point = offset.max(*point);
         }
@@ -195,7 +196,9 @@ impl<D: Disk> Recovery<D> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             done => done?,
         }
-        self.disk.write_small(&dir.join(PARTITION_METADATA_FILE), PartitionMetadata { topic_id: id.topic }.write()).await
+        self.disk
+            .write_small(&dir.join(PARTITION_METADATA_FILE), PartitionMetadata { topic_id: id.topic }.write())
+            .await
     }
 
     /// Removes the folders of deleted topics that a crash left behind. Returns how many.
@@ -262,7 +265,9 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         };
         if this.bases.is_empty() {
             if point > Offset::ZERO {
-                return Err(this.corrupt(0, format!("the log has no segment, but was synced up to offset {point}")));
+                return Err(
+                    this.corrupt(0, format!("the log has no segment, but was synced up to offset {point}"))
+                );
             }
             return Ok(this);
         }
@@ -271,13 +276,19 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         let torn = this.scan_until(point).await?;
         if this.next < point {
             let why = torn.unwrap_or_else(|| "the file ends".into());
-            return Err(this.corrupt(this.position, format!("{why}, but the log was synced up to offset {point}")));
+            return Err(
+                this.corrupt(this.position, format!("{why}, but the log was synced up to offset {point}"))
+            );
         }
         Ok(this)
     }
 
     fn corrupt(&self, position: u64, why: String) -> RecoveryError {
-        RecoveryError::Corrupt { path: segment_path(&self.dir, self.segment, SegmentFile::Log), position, why }
+        RecoveryError::Corrupt {
+            path: segment_path(&self.dir, self.segment, SegmentFile::Log),
+            position,
+            why,
+        }
     }
 
     async fn open(&self, base: Offset, create: bool) -> io::Result<D::File> {
@@ -288,10 +299,12 @@ impl<'a, D: Disk> Rebuild<'a, D> {
     async fn hint(&self, point: Offset) -> io::Result<u64> {
         let Some(file) = &self.file else { return Ok(0) };
         let recovery = self.recovery;
-        let mut reader = BlockReader::new(recovery.disk.clone(), file.clone(), recovery.pages.clone()).await?;
+        let mut reader =
+            BlockReader::new(recovery.disk.clone(), file.clone(), recovery.pages.clone()).await?;
         let path = segment_path(&self.dir, self.segment, SegmentFile::OffsetIndex);
         let Ok(bytes) = recovery.disk.read_small(&path, SIDE_FILE_BYTES_MAX).await else { return Ok(0) };
-        let Ok(index) = OffsetIndex::from_bytes(self.segment, u32::MAX, &bytes, reader.file_bytes() as u32) else {
+        let Ok(index) = OffsetIndex::from_bytes(self.segment, u32::MAX, &bytes, reader.file_bytes() as u32)
+        else {
             return Ok(0);
         };
         // One below, so that the batch that ends at the point is looked at.
@@ -316,7 +329,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
                         self.position += bytes as u64;
                     }
                     Ok((header, _)) => {
-                        stopped = Some(format!("base offset {} where {} is due", header.base_offset(), self.next));
+                        stopped =
+                            Some(format!("base offset {} where {} is due", header.base_offset(), self.next));
                     }
                     Err(why) => stopped = Some(why),
                 }
@@ -369,7 +383,10 @@ impl<'a, D: Disk> Rebuild<'a, D> {
                 self.step_back_to(found).await?;
             }
             if run.base_offset != self.next {
-                let why = format!("the journal goes on at offset {}, the log ends at {}", run.base_offset, self.next);
+                let why = format!(
+                    "the journal goes on at offset {}, the log ends at {}",
+                    run.base_offset, self.next
+                );
                 return Err(self.corrupt(self.position, why));
             }
             if run.segment_base != self.segment || self.file.is_none() {
@@ -394,13 +411,15 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         let there = match self.position.checked_sub(u64::from(run.position)) {
             Some(bytes) if self.runs_applied == 0 && run.segment_base == self.segment => bytes as usize,
             _ => {
-                let why = format!("the journal goes back to offset {} at byte {}", run.base_offset, run.position);
+                let why =
+                    format!("the journal goes back to offset {} at byte {}", run.base_offset, run.position);
                 return Err(self.corrupt(self.position, why));
             }
         };
         let file = self.file.clone().expect("the recovery point lies in a segment");
         let same = run.kind == RunKind::Extent
-            || self.read_range(&file, u64::from(run.position), there).await? == found.bytes()[..there.min(found.bytes().len())];
+            || self.read_range(&file, u64::from(run.position), there).await?
+                == found.bytes()[..there.min(found.bytes().len())];
         if !same {
             let why = format!("the bytes from offset {} on are not those of the journal", run.base_offset);
             return Err(self.corrupt(u64::from(run.position), why));
@@ -416,7 +435,9 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             RunKind::Inline => {
                 let bytes = found.bytes();
                 if crc32c(bytes) != run.crc || !are_batches_of(run, bytes) {
-                    return Err(self.corrupt(self.position, "a run of the journal is not what its entry says".into()));
+                    return Err(
+                        self.corrupt(self.position, "a run of the journal is not what its entry says".into())
+                    );
                 }
                 if self.joined.is_empty() {
                     self.joined_at = self.position;
@@ -451,7 +472,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
     }
 
     async fn read_range(&self, file: &D::File, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
-        let mut reader = BlockReader::new(self.recovery.disk.clone(), file.clone(), self.recovery.pages.clone()).await?;
+        let mut reader =
+            BlockReader::new(self.recovery.disk.clone(), file.clone(), self.recovery.pages.clone()).await?;
         Ok(reader.bytes(at, bytes).await?.to_vec())
     }
 
@@ -473,7 +495,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         let mut at = block_at;
         for part in bytes.chunks(PAGE_MAX) {
             let pages = &self.recovery.pages;
-            let mut page = pages.take(part.len()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+            let mut page =
+                pages.take(part.len()).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
             page.append(part);
             self.recovery.disk.write(&file, at, vec![page.blocks(0..part.len())], Flush::No).await?;
             at += part.len() as u64;
@@ -525,7 +548,10 @@ impl<'a, D: Disk> Rebuild<'a, D> {
                 }
             }
         }
-        for offset in offsets_with(&disk.list(&self.dir).await?, SegmentFile::Snapshot).into_iter().filter(|&o| o > self.next) {
+        for offset in offsets_with(&disk.list(&self.dir).await?, SegmentFile::Snapshot)
+            .into_iter()
+            .filter(|&o| o > self.next)
+        {
             disk.remove(&segment_path(&self.dir, offset, SegmentFile::Snapshot)).await?;
         }
         Ok(Restored { end: self.next, runs_applied: self.runs_applied, cut_bytes })

@@ -146,7 +146,8 @@ impl<D: Disk> Store<D> {
         leader_epoch: LeaderEpoch,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
-        let refuses = self.failure.borrow().is_some() || (self.disk_full.get() && log.id != TopicPartition::METADATA);
+        let refuses =
+            self.failure.borrow().is_some() || (self.disk_full.get() && log.id != TopicPartition::METADATA);
         if refuses {
             return Err(AppendError::Offline);
         }
@@ -205,7 +206,11 @@ impl<D: Disk> Store<D> {
     }
 
     /// Corruption below the durable mark takes the log offline: nothing of it is cut, and nothing wrong is served.
-    fn note_corruption<T>(&self, log: &SharedLog<D::File>, read: Result<T, ReadError>) -> Result<T, ReadError> {
+    fn note_corruption<T>(
+        &self,
+        log: &SharedLog<D::File>,
+        read: Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
         if let Err(ReadError::Corrupt { segment, position }) = &read
             && !log.offline.replace(true)
         {

@@ -108,7 +108,13 @@ fn options(salt: u64) -> StoreOptions {
 type MemLog = SharedLog<MemFile>;
 
 async fn open(disk: &MemDisk, salt: u64) -> std::io::Result<(Rc<Store<MemDisk>>, Vec<MemLog>)> {
-    let store = Store::start(disk.clone(), PagePool::new(64 << 20), PagePool::new(journal::POOL_BYTES), options(salt)).await?;
+    let store = Store::start(
+        disk.clone(),
+        PagePool::new(64 << 20),
+        PagePool::new(journal::POOL_BYTES),
+        options(salt),
+    )
+    .await?;
     let mut logs = Vec::new();
     for p in 0..LOGS {
         let opened = store.open_log(id(p), "t", config(p), None, Timestamp(0)).await;
@@ -168,7 +174,9 @@ fn live(disk: &MemDisk, ghosts: Rc<RefCell<Vec<Ghost>>>, seed: u64, steps: u64, 
             for _ in 0..1 + random.below(4) {
                 let p = random.below(LOGS as u64) as usize;
                 let bytes = batch(&mut random, &ghosts.borrow()[p]);
-                let Ok(appended) = store.append(&logs[p], &bytes, LeaderEpoch(1), Timestamp(now)) else { return };
+                let Ok(appended) = store.append(&logs[p], &bytes, LeaderEpoch(1), Timestamp(now)) else {
+                    return;
+                };
                 let mut ghosts = ghosts.borrow_mut();
                 let ghost = &mut ghosts[p];
                 assert_eq!(appended.base_offset, Offset(ghost.end));
@@ -236,13 +244,24 @@ async fn commit_and_maintain(store: &Rc<Store<MemDisk>>, maintenances: u64, now:
 
 async fn yield_once() {
     let mut polled = false;
-    std::future::poll_fn(|_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    std::future::poll_fn(
+        |_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending },
+    )
+    .await;
 }
 
 fn note_acknowledged(ghost: &mut Ghost, log: &MemLog) {
     // What `written` acknowledges a power cut may take: it is not part of the promise.
-    let safe = if log.config().durability == Durability::Flushed { log.ends().acknowledged } else { log.ends().durable };
-    let count = ghost.appended.iter().take_while(|b| BatchView::frame(b).unwrap().header().next_offset() <= safe).count();
+    let safe = if log.config().durability == Durability::Flushed {
+        log.ends().acknowledged
+    } else {
+        log.ends().durable
+    };
+    let count = ghost
+        .appended
+        .iter()
+        .take_while(|b| BatchView::frame(b).unwrap().header().next_offset() <= safe)
+        .count();
     ghost.acknowledged = ghost.acknowledged.max(count);
 }
 
@@ -258,8 +277,16 @@ fn check(disk: &MemDisk, ghosts: &Rc<RefCell<Vec<Ghost>>>, what: &str) {
             let mut ghosts = ghosts.borrow_mut();
             let ghost = &mut ghosts[p];
             let n = found.len();
-            assert!(n <= ghost.appended.len(), "{what}: log {p} holds {n} of {} batches", ghost.appended.len());
-            assert!(n >= ghost.acknowledged, "{what}: log {p} lost: {n} of {} acknowledged", ghost.acknowledged);
+            assert!(
+                n <= ghost.appended.len(),
+                "{what}: log {p} holds {n} of {} batches",
+                ghost.appended.len()
+            );
+            assert!(
+                n >= ghost.acknowledged,
+                "{what}: log {p} lost: {n} of {} acknowledged",
+                ghost.acknowledged
+            );
             for (i, batch) in found.iter().enumerate() {
                 assert!(*batch == ghost.appended[i], "{what}: log {p}: batch {i} is another one");
             }
@@ -333,7 +360,11 @@ fn a_second_recovery_changes_nothing() {
         live(&disk, ghosts, seed, 20, false);
         let disk = disk.crash(seed);
         let image = |disk: &MemDisk| -> Vec<_> {
-            disk.files().into_iter().filter(|p| !p.starts_with("/data/journal")).map(|p| (disk.contents(&p), p)).collect()
+            disk.files()
+                .into_iter()
+                .filter(|p| !p.starts_with("/data/journal"))
+                .map(|p| (disk.contents(&p), p))
+                .collect()
         };
         let (first, second) = (disk.clone(), disk.clone());
         block_on(async move { recover(&first).await }).unwrap();

@@ -1,37 +1,31 @@
 //! How far a command is: a line on the terminal while it runs, and one at the end.
 
-use std::{
-    io::{IsTerminal, Write, stderr},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-const INTERVAL: Duration = Duration::from_millis(200);
+use crate::status_line::StatusLine;
 
 pub struct ProgressLine {
     started: Instant,
-    shown_at: Instant,
-    on_terminal: bool,
+    line: Option<StatusLine>,
     quiet: bool,
 }
 
 impl ProgressLine {
     pub fn start(quiet: bool) -> Self {
-        let now = Instant::now();
-        Self { started: now, shown_at: now, on_terminal: !quiet && stderr().is_terminal(), quiet }
+        Self { started: Instant::now(), line: Some(StatusLine::new(!quiet)), quiet }
     }
 
-    /// Shows where things are, if somebody looks and has not been told just now.
     pub fn show(&mut self, records: u64, bytes: u64) {
-        if self.on_terminal && self.shown_at.elapsed() >= INTERVAL {
-            self.shown_at = Instant::now();
-            let _ = write!(stderr(), "\r\x1b[K{}", summary(records, bytes, self.started.elapsed()));
+        let elapsed = self.started.elapsed();
+        if let Some(line) = &mut self.line {
+            line.show(|| summary(records, bytes, elapsed));
         }
     }
 
-    pub fn end(&self, records: u64, bytes: u64) {
-        let clear = if self.on_terminal { "\r\x1b[K" } else { "" };
+    pub fn end(&mut self, records: u64, bytes: u64) {
+        self.line = None;
         if !self.quiet {
-            let _ = writeln!(stderr(), "{clear}{}", summary(records, bytes, self.started.elapsed()));
+            eprintln!("{}", summary(records, bytes, self.started.elapsed()));
         }
     }
 }

@@ -105,6 +105,7 @@ mod tests {
     use coordinator::metadata::{RemoveTopicRecord, TopicRecord};
 
     use super::*;
+    use crate::scratch::Scratch;
 
     fn topic(n: u8) -> MetadataRecord {
         MetadataRecord::Topic(TopicRecord { id: TopicId([n; 16]), name: format!("topic-{n}") })
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_back() {
-        let dir = std::env::temp_dir().join(format!("tailrace-metadata-{}", uuid::Uuid::new_v4()));
+        let dir = Scratch::new();
         let log = dir.join("__cluster_metadata-0");
         fs::create_dir_all(&log).unwrap();
         assert_eq!(load(&dir, "c").unwrap().image, Image::new("c"));
@@ -130,7 +131,6 @@ mod tests {
         assert_eq!(loaded.image.offset(), Offset(2));
         assert_eq!(loaded.image.topics().map(|t| &*t.name).collect::<Vec<_>>(), ["topic-2"]);
         assert_eq!(loaded.removed, BTreeSet::from([TopicId([1; 16])]));
-        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]

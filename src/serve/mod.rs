@@ -24,7 +24,8 @@ use rt::{ExecutorOptions, MeshBuilder, preflight};
 use crate::{
     cli::ServeArgs,
     config::{self, Loaded},
-    data_dir::{self, DataDir},
+    data_dir::DataDir,
+    failure::Failure,
 };
 
 mod addresses;
@@ -42,38 +43,23 @@ mod stray;
 
 use process::{Plan, Process};
 
-/// A start or a stop that did not succeed.
-pub struct Failure {
-    /// The configuration is wrong, and not the machine.
-    pub is_usage: bool,
-    pub error: anyhow::Error,
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self { is_usage: false, error }
-    }
-}
-
 /// Returns after a stop in order.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let started = Instant::now();
-    let Loaded { mut config, without_effect } =
-        config::load(args).map_err(|error| Failure { is_usage: true, error })?;
-    check_supported(&config).map_err(|error| Failure { is_usage: true, error })?;
+    let Loaded { mut config, without_effect } = config::load(args).map_err(Failure::usage)?;
+    check_supported(&config).map_err(Failure::usage)?;
     tell_warnings(&config, &without_effect);
     let path = config.log_dirs[0].clone();
     let path = Path::new(&path);
-    data_dir::check_is_ours(path).map_err(anyhow::Error::from)?;
+    let checked = DataDir::check(path)?;
     let bound = addresses::claim(&mut config)?;
-    let report =
-        preflight::preflight(path, args.shards.map_or(0, usize::from)).map_err(anyhow::Error::from)?;
+    let report = preflight::preflight(path, args.shards.map_or(0, usize::from))?;
     let shard_count = args.shards.map_or(report.cores, usize::from);
     if report.crowded {
         tracing::warn!("{shard_count} shards share {} cores: fewer are faster", report.cores);
     }
-    let dir = DataDir::open(path, config.node_id).map_err(anyhow::Error::from)?;
-    let clean = dir.take_clean_mark().map_err(anyhow::Error::from)?;
+    let dir = checked.open(config.node_id)?;
+    let clean = dir.take_clean_mark()?;
     rt::signal::install().context("the signals cannot be handled")?;
     let budget = memory::page_bytes(shard_count);
     let plan = Plan {
@@ -91,7 +77,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     if process.is_unfinished() {
         tracing::info!("stopped; the next start removes what is left of deleted topics");
     } else {
-        dir.put_clean_mark().map_err(anyhow::Error::from)?;
+        dir.put_clean_mark()?;
         tracing::info!("stopped");
     }
     Ok(())

@@ -3,12 +3,7 @@
 //!
 //! The metadata log comes first: it names the topics, and without names nobody finds their folders.
 
-use std::{
-    fs,
-    io::{IsTerminal, Write, stderr},
-    path::Path,
-    time::Instant,
-};
+use std::{fs, path::Path, time::Instant};
 
 use anyhow::Context;
 use coordinator::{Image, controller::names::METADATA_TOPIC};
@@ -25,6 +20,7 @@ use super::{
     metadata_log::{self, Loaded},
     stray,
 };
+use crate::status_line::StatusLine;
 
 /// What the rest of the start needs to know.
 pub struct Recovered {
@@ -46,9 +42,9 @@ pub async fn run(
     stray::sort_out(data_dir, &image, &removed)?;
     let logs = hosted(&image, broker);
     let (mut applied, mut corrupt) = (0, 0);
-    let mut progress = Progress::new(logs.len());
-    for (id, topic) in &logs {
-        progress.step();
+    let mut status = StatusLine::new(true);
+    for (number, (id, topic)) in (1..).zip(&logs) {
+        status.show(|| format!("recovering partition {number} of {}", logs.len()));
         match recovery.restore(*id, topic).await {
             Ok(restored) => applied += restored.runs_applied,
             Err(error @ RecoveryError::Corrupt { .. }) => {
@@ -103,36 +99,4 @@ fn keep_journals(data_dir: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A line on the terminal for those who wait.
-struct Progress {
-    total: usize,
-    done: usize,
-    shown: Instant,
-    on_terminal: bool,
-}
-
-impl Progress {
-    const INTERVAL_MS: u128 = 200;
-
-    fn new(total: usize) -> Self {
-        Self { total, done: 0, shown: Instant::now(), on_terminal: stderr().is_terminal() }
-    }
-
-    fn step(&mut self) {
-        self.done += 1;
-        if self.on_terminal && self.shown.elapsed().as_millis() >= Self::INTERVAL_MS {
-            self.shown = Instant::now();
-            let _ = write!(stderr(), "\r\x1b[Krecovering partition {} of {}", self.done, self.total);
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.on_terminal {
-            let _ = write!(stderr(), "\r\x1b[K");
-        }
-    }
 }

@@ -4,7 +4,9 @@
 use std::{
     cell::RefCell,
     collections::{BTreeSet, VecDeque},
+    path::PathBuf,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use engine::{Disk, Store};
@@ -16,6 +18,9 @@ pub struct Removals {
     queue: RefCell<VecDeque<(TopicPartition, Arc<str>)>>,
     /// Folders that are still there, the one being removed included.
     names: RefCell<BTreeSet<(Arc<str>, PartitionIndex)>>,
+    /// Folders set aside, and when they may go, in that order.
+    aside: RefCell<VecDeque<(Instant, PathBuf)>>,
+    aside_changed: Notify,
     changed: Notify,
 }
 
@@ -54,8 +59,8 @@ impl Removals {
         self.queue.borrow_mut().clear();
     }
 
-    /// Removes, for ever. One task a shard.
-    pub async fn run<D: Disk>(&self, store: &Store<D>) {
+    /// Sets folders aside, for ever; they go after `delay` (Kafka's `log.segment.delete.delay.ms`). One task a shard.
+    pub async fn run<D: Disk>(&self, store: &Store<D>, delay: Duration) {
         loop {
             let changed = self.changed.wait();
             let next = self.queue.borrow_mut().pop_front();
@@ -64,11 +69,34 @@ impl Removals {
                 continue;
             };
             let unique = *uuid::Uuid::new_v4().as_bytes();
-            if let Err(error) = store.delete_log(id, &topic, unique).await {
-                tracing::error!(%topic, partition = %id.partition, %error, "the folder could not be removed");
+            match store.delete_log(id, &topic, unique).await {
+                Ok(Some(folder)) => {
+                    self.aside.borrow_mut().push_back((Instant::now() + delay, folder));
+                    self.aside_changed.wake_all();
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%topic, partition = %id.partition, %error, "the folder could not be removed");
+                }
             }
             self.names.borrow_mut().remove(&(topic, id.partition));
             self.changed.wake_all();
+        }
+    }
+
+    /// Removes what was set aside when its time has come, for ever. What a stop leaves, the next start finds.
+    pub async fn run_aside<D: Disk>(&self, store: &Store<D>) {
+        loop {
+            let changed = self.aside_changed.wait();
+            let next = self.aside.borrow_mut().pop_front();
+            let Some((due, folder)) = next else {
+                changed.await;
+                continue;
+            };
+            rt::timer::sleep(due.saturating_duration_since(Instant::now())).await;
+            if let Err(error) = store.disk().remove_dir_all(&folder).await {
+                tracing::error!(folder = %folder.display(), %error, "the folder could not be removed");
+            }
         }
     }
 }

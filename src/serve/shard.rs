@@ -32,6 +32,8 @@ const JOURNAL_BYTES_MAX: u64 = 256 << 20;
 const CACHE_SHARE: usize = 4;
 /// Bounds what a recovery has to look at, beside the size of the journal.
 const CHECKPOINT_MS: i64 = 30_000;
+/// Kafka's default.
+const DELETE_DELAY_MS: u64 = 60_000;
 /// How long the stop waits for requests under way; a consumer's long poll may take longer, and is cut.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long the stop waits for folders of deleted topics to go.
@@ -175,13 +177,22 @@ impl Rooms {
         let (shard, partitions) = (self.shard.clone(), self.partitions.clone());
         rt::spawn(async move { follow_images(&shard, &partitions).await });
         let (store, removals) = (self.store.clone(), self.removals.clone());
-        rt::spawn_background(async move { removals.run(&store).await });
+        let delay = self.delete_delay();
+        rt::spawn_background(async move { removals.run(&store, delay).await });
+        let (store, removals) = (self.store.clone(), self.removals.clone());
+        rt::spawn_background(async move { removals.run_aside(&store).await });
         let store = self.store.clone();
         rt::spawn_background(async move { store.read_ahead().await });
         self.housekeeping.start(self.store.clone());
         if self.shard.id() == CONTROL_SHARD {
             rt::spawn(control::run(self.shard.clone()));
         }
+    }
+
+    /// How long a deleted topic's folders stay, set aside, before they go.
+    fn delete_delay(&self) -> Duration {
+        let value = self.shard.config().value("log.segment.delete.delay.ms", &self.shard.image());
+        Duration::from_millis(value.and_then(|ms| ms.parse().ok()).unwrap_or(DELETE_DELAY_MS))
     }
 
     fn listen(&self, process: &Process) -> anyhow::Result<()> {

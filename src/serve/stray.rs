@@ -84,6 +84,7 @@ mod tests {
     use model::{BrokerId, LeaderEpoch, Offset, PartitionIndex};
 
     use super::*;
+    use crate::scratch::Scratch;
 
     const LIVE: TopicId = TopicId([1; 16]);
     const GONE: TopicId = TopicId([2; 16]);
@@ -123,7 +124,7 @@ mod tests {
 
     #[test]
     fn folders_are_renamed_and_nothing_else_is_touched() {
-        let dir = std::env::temp_dir().join(format!("tailrace-stray-{}", uuid::Uuid::new_v4()));
+        let dir = Scratch::new();
         for (name, id) in [("logs-0", LIVE), ("gone-3", GONE), ("copied-0", TopicId([3; 16]))] {
             fs::create_dir_all(dir.join(name)).unwrap();
             fs::write(dir.join(name).join("partition.metadata"), PartitionMetadata { topic_id: id }.write())
@@ -133,7 +134,7 @@ mod tests {
         fs::create_dir_all(dir.join("__cluster_metadata-0")).unwrap();
         sort_out(&dir, &image(), &BTreeSet::from([GONE])).unwrap();
         let mut names: Vec<String> =
-            fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            fs::read_dir(&*dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         assert_eq!(names.len(), 5);
         assert_eq!(
@@ -142,6 +143,5 @@ mod tests {
         );
         assert!(names[1].starts_with("copied-0.") && names[1].ends_with("-stray"), "{}", names[1]);
         assert!(names[2].starts_with("gone-3.") && names[2].ends_with("-delete"), "{}", names[2]);
-        fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -167,7 +167,11 @@ impl MemDisk {
             Entry::Dir => 0,
         };
         let used: usize = world.live.values().map(bytes).sum();
-        if used.saturating_add(grows) > world.capacity { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if used.saturating_add(grows) > world.capacity {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn file(&self, path: &Path) -> io::Result<MemFile> {

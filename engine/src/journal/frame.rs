@@ -182,7 +182,8 @@ pub fn checksum<'a>(header: &FrameHeader, body: impl IntoIterator<Item = &'a [u8
 pub fn plausible_header(block: &[u8], salt: u64) -> Option<FrameHeader> {
     let (header, _) = FrameHeader::read_from_prefix(block).ok()?;
     let body = header.body_bytes.get() as usize;
-    let fits = header.frame_bytes.get() as usize == body.checked_add(HEADER_BYTES)?.checked_next_multiple_of(BLOCK)?;
+    let fits = header.frame_bytes.get() as usize
+        == body.checked_add(HEADER_BYTES)?.checked_next_multiple_of(BLOCK)?;
     (header.magic == MAGIC && header.salt.get() == salt && fits).then_some(header)
 }
 

@@ -60,10 +60,16 @@ pub struct Contents {
 }
 
 /// Follows the chain from the superblock's tail to its end.
-pub async fn scan<D: Disk>(disk: &D, file: &D::File, pages: &PagePool, path: PathBuf) -> Result<Contents, ScanError> {
+pub async fn scan<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    pages: &PagePool,
+    path: PathBuf,
+) -> Result<Contents, ScanError> {
     let mut reader = BlockReader::new(disk.clone(), file.clone(), pages.clone()).await?;
     let first = reader.bytes(0, COPIES * BLOCK).await?;
-    let superblock = Superblock::newest(first).ok_or_else(|| ScanError::NoSuperblock { path: path.clone() })?;
+    let superblock =
+        Superblock::newest(first).ok_or_else(|| ScanError::NoSuperblock { path: path.clone() })?;
     let mut contents = Contents { superblock, runs: Vec::new(), frame_count: 0 };
     let mut expected = superblock.tail;
     let mut position = superblock.tail_position;
@@ -108,7 +114,8 @@ async fn frame_at<D: Disk>(
         return Ok(None);
     };
     let bytes = header.frame_bytes.get() as usize;
-    let here = header.sequence.get() == expected.sequence && header.previous_crc.get() == expected.previous_crc;
+    let here =
+        header.sequence.get() == expected.sequence && header.previous_crc.get() == expected.previous_crc;
     if !here || bytes > FRAME_BYTES_MAX {
         return Ok(None);
     }
@@ -127,7 +134,8 @@ async fn witness<D: Disk>(reader: &mut BlockReader<D>, from: u64, missing: Link)
             && header.sequence.get() > missing.sequence
             && header.durable_sequence.get() >= missing.sequence
             && (header.frame_bytes.get() as usize) <= FRAME_BYTES_MAX
-            && frame::parse(reader.bytes(position, header.frame_bytes.get() as usize).await?, missing.salt).is_some()
+            && frame::parse(reader.bytes(position, header.frame_bytes.get() as usize).await?, missing.salt)
+                .is_some()
         {
             return Ok(true);
         }

@@ -84,7 +84,10 @@ impl Space {
     pub fn push(&mut self, frame: LiveFrame) {
         let end = frame.position + frame.bytes;
         assert!(end <= self.capacity, "{frame:?} beyond {}", self.capacity);
-        assert!(self.live.iter().all(|f| end <= f.position || f.position + f.bytes <= frame.position), "{frame:?}");
+        assert!(
+            self.live.iter().all(|f| end <= f.position || f.position + f.bytes <= frame.position),
+            "{frame:?}"
+        );
         assert!(self.live.back().is_none_or(|last| last.link.sequence + 1 == frame.link.sequence));
         self.head = end;
         self.live.push_back(frame);

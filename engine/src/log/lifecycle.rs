@@ -71,9 +71,13 @@ impl<F: Clone + 'static> Log<F> {
 
     pub(crate) fn sync_mark(&self) -> SyncMark<F> {
         let state = self.state.borrow();
-        let unsynced = || state.segments.iter().filter(|s| s.flushed < s.bytes || !s.named || !s.length_flushed);
+        let unsynced =
+            || state.segments.iter().filter(|s| s.flushed < s.bytes || !s.named || !s.length_flushed);
         SyncMark {
-            files: unsynced().filter(|s| s.flushed < s.written || !s.length_flushed).filter_map(|s| s.file.clone()).collect(),
+            files: unsynced()
+                .filter(|s| s.flushed < s.written || !s.length_flushed)
+                .filter_map(|s| s.file.clone())
+                .collect(),
             named: unsynced().all(|s| s.named || s.written == 0),
             written: unsynced().map(|s| (s.base, s.written, s.finished)).collect(),
             in_segments: state.in_segments,
@@ -99,7 +103,9 @@ impl<F: Clone + 'static> Log<F> {
     pub(crate) fn wants_space(&self) -> bool {
         let state = self.state.borrow();
         state.segments.back().is_some_and(|s| {
-            s.file.is_some() && s.bytes >= STREAM_BYTES_MIN && s.allocated < (s.bytes + SPACE_LOW_BYTES).min(state.config.segment_bytes)
+            s.file.is_some()
+                && s.bytes >= STREAM_BYTES_MIN
+                && s.allocated < (s.bytes + SPACE_LOW_BYTES).min(state.config.segment_bytes)
         })
     }
 

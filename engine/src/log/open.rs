@@ -12,7 +12,10 @@ use std::{
 use model::{BatchView, Offset, Timestamp, TopicPartition, batch::HEADER_BYTES};
 use rt::{notify::Notify, pages::BLOCK};
 
-use super::{Ends, Log, LogConfig, LogState, SharedLog, read::ReadError, segment::Segment, tail::Tail, write_out::segment_path};
+use super::{
+    Ends, Log, LogConfig, LogState, SharedLog, read::ReadError, segment::Segment, tail::Tail,
+    write_out::segment_path,
+};
 use crate::{
     block_reader::BlockReader,
     chunk_cache::ChunkCache,
@@ -176,7 +179,8 @@ async fn open_active<D: Disk>(
     let mut next = segment.base;
     while position < segment.bytes {
         let batch = checked_batch(&mut reader, position).await?;
-        let (header, bytes) = batch.map_err(|why| OpenError::Corrupt { path: path.clone(), position, why })?;
+        let (header, bytes) =
+            batch.map_err(|why| OpenError::Corrupt { path: path.clone(), position, why })?;
         if header.base_offset() < next || !indexes.offset.fits(header.last_offset()) {
             let why = format!("base offset {} where {next} or little more is due", header.base_offset());
             return Err(OpenError::Corrupt { path, position, why });
@@ -197,7 +201,8 @@ async fn open_active<D: Disk>(
     }
     let block_at = segment.bytes - segment.bytes % BLOCK as u64;
     if block_at < segment.bytes {
-        let mut page = cache.pages().take(BLOCK).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        let mut page =
+            cache.pages().take(BLOCK).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         page.append(reader.bytes(block_at, (segment.bytes - block_at) as usize).await?);
         tail.resume(segment.base, block_at, page);
     }
@@ -229,7 +234,8 @@ async fn read_indexes<D: Disk>(
     config: LogConfig,
 ) -> SegmentIndexes {
     let (base, limit) = (segment.base, config.index.index_bytes_max);
-    let offsets = disk.read_small(&segment_path(dir, base, SegmentFile::OffsetIndex), SIDE_FILE_BYTES_MAX).await;
+    let offsets =
+        disk.read_small(&segment_path(dir, base, SegmentFile::OffsetIndex), SIDE_FILE_BYTES_MAX).await;
     let times = disk.read_small(&segment_path(dir, base, SegmentFile::TimeIndex), SIDE_FILE_BYTES_MAX).await;
     let parsed = match (offsets, times) {
         (Ok(o), Ok(t)) => OffsetIndex::from_bytes(base, limit, &o, segment.bytes as u32)
@@ -293,9 +299,13 @@ async fn load_producers<D: Disk>(
     };
     let mut from = start;
     for &offset in snapshots.iter().rev().filter(|&&o| o <= end && o >= start) {
-        let bytes = cache.disk().read_small(&segment_path(&log.dir, offset, SegmentFile::Snapshot), SIDE_FILE_BYTES_MAX).await;
+        let bytes = cache
+            .disk()
+            .read_small(&segment_path(&log.dir, offset, SegmentFile::Snapshot), SIDE_FILE_BYTES_MAX)
+            .await;
         let parsed = bytes.map_err(|e| e.to_string()).and_then(|bytes| {
-            ProducerStates::from_snapshot(&bytes, offset, ProducerLimits::default(), now).map_err(|e| e.to_string())
+            ProducerStates::from_snapshot(&bytes, offset, ProducerLimits::default(), now)
+                .map_err(|e| e.to_string())
         });
         match parsed {
             Ok(states) => {
@@ -303,7 +313,9 @@ async fn load_producers<D: Disk>(
                 from = offset;
                 break;
             }
-            Err(why) => tracing::warn!(dir = %log.dir.display(), %offset, %why, "a producer snapshot is not used"),
+            Err(why) => {
+                tracing::warn!(dir = %log.dir.display(), %offset, %why, "a producer snapshot is not used")
+            }
         }
     }
     if from >= end {

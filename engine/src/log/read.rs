@@ -3,7 +3,10 @@
 
 use std::io;
 
-use model::{BatchHeader, Offset, Timestamp, batch::{CRC_FROM, Crc32c, HEADER_BYTES}};
+use model::{
+    BatchHeader, Offset, Timestamp,
+    batch::{CRC_FROM, Crc32c, HEADER_BYTES},
+};
 use rt::pages::PageSlice;
 
 use super::Log;
@@ -51,7 +54,11 @@ pub struct ReadBatches {
 }
 
 impl<F: Clone + 'static> Log<F> {
-    pub(crate) async fn read<D>(&self, cache: &ChunkCache<D>, range: ReadRange) -> Result<ReadBatches, ReadError>
+    pub(crate) async fn read<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        range: ReadRange,
+    ) -> Result<ReadBatches, ReadError>
     where
         D: Disk<File = F>,
     {
@@ -176,7 +183,8 @@ impl<F: Clone + 'static> Log<F> {
         let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { return Ok(None) };
         let Some(indexes) = &state.segments[i].indexes else { return Ok(None) };
         let newest = indexes.time.max().timestamp;
-        Ok((newest >= target).then(|| indexes.time.lookup(Timestamp(target.0.saturating_sub(1))).offset.max(base)))
+        Ok((newest >= target)
+            .then(|| indexes.time.lookup(Timestamp(target.0.saturating_sub(1))).offset.max(base)))
     }
 
     /// A walk that stands on the batch that holds `offset`.
@@ -196,7 +204,8 @@ impl<F: Clone + 'static> Log<F> {
         self.load_indexes(cache, base).await?;
         let hint = {
             let state = self.state.borrow();
-            let i = state.segments.binary_search_by_key(&base, |s| s.base).map_err(|_| ReadError::OutOfRange)?;
+            let i =
+                state.segments.binary_search_by_key(&base, |s| s.base).map_err(|_| ReadError::OutOfRange)?;
             state.segments[i].indexes.as_ref().map_or(0, |x| x.offset.lookup(offset).position)
         };
         let mut walk = Walk { log: self, cache, segment: base, at: u64::from(hint), piece: None };
@@ -221,7 +230,10 @@ impl<F: Clone + 'static> Log<F> {
     {
         let entry = {
             let state = self.state.borrow();
-            let i = state.segments.binary_search_by_key(&walk.segment, |s| s.base).map_err(|_| ReadError::OutOfRange)?;
+            let i = state
+                .segments
+                .binary_search_by_key(&walk.segment, |s| s.base)
+                .map_err(|_| ReadError::OutOfRange)?;
             state.segments[i].indexes.as_ref().map(|x| x.offset.lookup(offset))
         };
         let Some(header) = walk.header_within(walk.segment).await? else { return Ok(false) };
@@ -269,7 +281,8 @@ impl<F: Clone + 'static> Log<F> {
             (state.segments[i].bytes, state.config.index)
         };
         let disk = cache.disk();
-        let offsets = disk.read_small(&self.segment_path(base, SegmentFile::OffsetIndex), INDEX_BYTES_MAX).await;
+        let offsets =
+            disk.read_small(&self.segment_path(base, SegmentFile::OffsetIndex), INDEX_BYTES_MAX).await;
         let times = disk.read_small(&self.segment_path(base, SegmentFile::TimeIndex), INDEX_BYTES_MAX).await;
         let loaded = match (offsets, times) {
             (Ok(o), Ok(t)) => OffsetIndex::from_bytes(base, limits.index_bytes_max, &o, bytes as u32)
@@ -279,7 +292,9 @@ impl<F: Clone + 'static> Log<F> {
         };
         let indexes = match loaded {
             // A time index without entries says nothing about a segment with records.
-            Ok((offset, time)) if time.max().timestamp.0 >= 0 || bytes == 0 => SegmentIndexes::of(offset, time, limits),
+            Ok((offset, time)) if time.max().timestamp.0 >= 0 || bytes == 0 => {
+                SegmentIndexes::of(offset, time, limits)
+            }
             Ok(_) => return self.rebuild_indexes(cache, base).await,
             Err(why) => {
                 tracing::warn!(dir = %self.dir.display(), segment = %base, %why, "rebuilding the indexes of a segment");
@@ -351,7 +366,10 @@ impl<D: Disk> Walk<'_, D> {
     pub(crate) fn batch_bytes(&self, header: &BatchHeader) -> Result<usize, ReadError> {
         let bytes = header.total_bytes().map_err(|_| self.corrupt())?;
         let state = self.log.state.borrow();
-        let i = state.segments.binary_search_by_key(&self.segment, |s| s.base).map_err(|_| ReadError::OutOfRange)?;
+        let i = state
+            .segments
+            .binary_search_by_key(&self.segment, |s| s.base)
+            .map_err(|_| ReadError::OutOfRange)?;
         if header.magic != 2 || self.at + bytes as u64 > state.segments[i].bytes {
             return Err(self.corrupt());
         }
@@ -364,7 +382,12 @@ impl<D: Disk> Walk<'_, D> {
 
     /// Adds the batch at hand to `out` and steps behind it. What comes from the disk is checked first: a flipped bit
     /// never leaves the broker.
-    async fn take(&mut self, header: &BatchHeader, bytes: usize, out: &mut Vec<PageSlice>) -> Result<(), ReadError> {
+    async fn take(
+        &mut self,
+        header: &BatchHeader,
+        bytes: usize,
+        out: &mut Vec<PageSlice>,
+    ) -> Result<(), ReadError> {
         let end = self.at + bytes as u64;
         let mut at = self.at;
         let first = out.len();

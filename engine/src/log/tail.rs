@@ -57,7 +57,11 @@ impl Tail {
         bytes: usize,
         now: i64,
     ) -> Option<Room> {
-        let open = self.pages.back().filter(|p| p.segment == segment && p.end() == position).map_or(0, |p| p.page.room());
+        let open = self
+            .pages
+            .back()
+            .filter(|p| p.segment == segment && p.end() == position)
+            .map_or(0, |p| p.page.room());
         let mut fresh = SmallVec::new();
         let mut missing = bytes.saturating_sub(open);
         if missing > 0 {
@@ -126,7 +130,8 @@ impl Tail {
     /// Blocks that cover `from..until` of `segment`, for a write at `from` rounded down to a block. All of it must be
     /// in memory: what is not yet written to a segment is never evicted.
     pub(crate) fn blocks(&mut self, segment: Offset, from: u64, until: u64) -> Vec<Blocks> {
-        let first = self.pages.partition_point(|p| p.segment < segment || (p.segment == segment && p.end() <= from));
+        let first =
+            self.pages.partition_point(|p| p.segment < segment || (p.segment == segment && p.end() <= from));
         let mut blocks = Vec::new();
         let mut at = from;
         for p in self.pages.iter_mut().skip(first) {

@@ -66,11 +66,20 @@ impl<F: Clone + 'static> Log<F> {
         let state = self.state.borrow();
         let unwritten = state.segments.iter().rev().take_while(|s| s.written < s.bytes);
         unwritten.clone().count() == 1
-            && state.segments.back().is_some_and(|s| s.file.is_some() && s.named && s.bytes.next_multiple_of(BLOCK as u64) <= s.allocated)
+            && state.segments.back().is_some_and(|s| {
+                s.file.is_some() && s.named && s.bytes.next_multiple_of(BLOCK as u64) <= s.allocated
+            })
     }
 
     pub(crate) fn unwritten_bytes(&self) -> u64 {
-        self.state.borrow().segments.iter().rev().take_while(|s| s.written < s.bytes).map(|s| s.bytes - s.written).sum()
+        self.state
+            .borrow()
+            .segments
+            .iter()
+            .rev()
+            .take_while(|s| s.written < s.bytes)
+            .map(|s| s.bytes - s.written)
+            .sum()
     }
 
     /// Writes everything appended so far to the segment files. The turn is the caller's proof that nobody else does.
@@ -119,7 +128,8 @@ impl<F: Clone + 'static> Log<F> {
     fn first_unwritten(&self, goal: (Offset, u64)) -> Option<(Offset, u64, u64)> {
         let state = self.state.borrow();
         // Unwritten segments are the last ones; there is rarely more than one.
-        let first = state.segments.iter().rev().take_while(|s| s.written < s.bytes || s.base > goal.0).last()?;
+        let first =
+            state.segments.iter().rev().take_while(|s| s.written < s.bytes || s.base > goal.0).last()?;
         let bytes = if first.base == goal.0 { first.bytes.min(goal.1) } else { first.bytes };
         (first.base <= goal.0 && first.written < bytes).then_some((first.base, first.written, bytes))
     }
@@ -133,7 +143,8 @@ impl<F: Clone + 'static> Log<F> {
             let i = state.segments.binary_search_by_key(&base, |s| s.base).ok()?;
             Some((i, state.segments[i].file.clone(), state.segments[i].written == 0))
         };
-        let (_, file, is_new) = find(&self.state.borrow()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let (_, file, is_new) =
+            find(&self.state.borrow()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         if let Some(file) = file {
             return Ok(file);
         }
@@ -216,7 +227,12 @@ impl<F: Clone + 'static> Log<F> {
 
     /// Rolled segments whose bytes are all written get their exact length and their index files. With `active`, the
     /// active one too: the log is being closed.
-    pub(crate) async fn finish_segments<D>(&self, disk: &D, active: bool, _turn: &Turn<'_, F>) -> io::Result<()>
+    pub(crate) async fn finish_segments<D>(
+        &self,
+        disk: &D,
+        active: bool,
+        _turn: &Turn<'_, F>,
+    ) -> io::Result<()>
     where
         D: Disk<File = F>,
     {
@@ -226,7 +242,10 @@ impl<F: Clone + 'static> Log<F> {
                 let state = self.state.borrow();
                 let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { continue };
                 let segment = &state.segments[i];
-                let files = segment.indexes.as_ref().map(|x| (x.offset.as_bytes().to_vec(), x.time.as_bytes().to_vec()));
+                let files = segment
+                    .indexes
+                    .as_ref()
+                    .map(|x| (x.offset.as_bytes().to_vec(), x.time.as_bytes().to_vec()));
                 (segment.bytes, i + 1 == state.segments.len(), files)
             };
             disk.truncate(&file, bytes).await?;

@@ -77,7 +77,9 @@ impl<D: Disk> Store<D> {
             log.synced(mark);
         }
         let points = self.recovery_points();
-        self.disk.replace_small(&recovery_points_path(&self.options.data_dir, self.options.shard), points.write()).await?;
+        self.disk
+            .replace_small(&recovery_points_path(&self.options.data_dir, self.options.shard), points.write())
+            .await?;
         self.journal.release_through(through).await
     }
 

@@ -112,7 +112,10 @@ impl<D: Disk> Store<D> {
             round.durable |= flushed;
             let first = state.pending.first().map(|p| (p.segment_base, u64::from(p.position)));
             // Bytes that a destage carried out already were not flushed with it: the journal must have them.
-            let untouched = state.segments.back().is_some_and(|s| first.is_some_and(|(base, at)| base == s.base && s.written <= at));
+            let untouched = state
+                .segments
+                .back()
+                .is_some_and(|s| first.is_some_and(|(base, at)| base == s.base && s.written <= at));
             // An extent that nobody flushed could be missing under later frames: only flushed ones bypass the journal.
             (bytes >= BYPASS_BYTES && flushed && untouched, std::mem::take(&mut state.pending))
         };

@@ -64,7 +64,9 @@ impl<D: Disk> Store<D> {
             .unsynced
             .borrow()
             .iter()
-            .filter(|log| !log.deleted.get() && (pressed || log.unwritten_bytes() >= DESTAGE_BYTES || log.wants_space()))
+            .filter(|log| {
+                !log.deleted.get() && (pressed || log.unwritten_bytes() >= DESTAGE_BYTES || log.wants_space())
+            })
             .cloned()
             .collect();
         let written = for_each_bounded(logs, WRITES_MAX, |log| async move {

@@ -1,6 +1,6 @@
 //! What leaves a store: records below a new log start, and whole logs.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use model::{Offset, TopicPartition};
 
@@ -39,10 +39,16 @@ impl<D: Disk> Store<D> {
         starts
     }
 
-    /// Forgets a log and removes its folder: renamed first, so that a topic of the same name can begin at once.
-    /// `unique` keeps two deleted folders of one name apart.
-    pub async fn delete_log(&self, id: TopicPartition, topic: &str, unique: [u8; 16]) -> io::Result<()> {
-        let Some(log) = self.logs.borrow_mut().remove(&id) else { return Ok(()) };
+    /// Forgets a log and sets its folder aside under another name, so that a topic of the same name can begin at once.
+    /// `unique` keeps two such folders of one name apart. The folder is the caller's to remove, in its own time: a
+    /// file system that discards freed blocks stalls the device for everybody meanwhile.
+    pub async fn delete_log(
+        &self,
+        id: TopicPartition,
+        topic: &str,
+        unique: [u8; 16],
+    ) -> io::Result<Option<PathBuf>> {
+        let Some(log) = self.logs.borrow_mut().remove(&id) else { return Ok(None) };
         log.deleted.set(true);
         self.unsynced.borrow_mut().retain(|l| !std::rc::Rc::ptr_eq(l, &log));
         let turn = log.turn().await;
@@ -50,11 +56,11 @@ impl<D: Disk> Store<D> {
         let aside = self.options.data_dir.join(aside);
         match self.disk.rename(&log.dir, &aside).await {
             // Nothing was ever written to it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             done => done?,
         }
         drop(turn);
         self.disk.flush_dir(&self.options.data_dir).await?;
-        self.disk.remove_dir_all(&aside).await
+        Ok(Some(aside))
     }
 }
