@@ -58,7 +58,6 @@ pub async fn run(
     if corrupt > 0 {
         keep_journals(data_dir).context("keeping the journals of damaged partitions")?;
     }
-    recovery.sweep().await?;
     recovery.finish().await?;
     if applied > 0 || corrupt > 0 {
         tracing::info!(

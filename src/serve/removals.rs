@@ -59,6 +59,12 @@ impl Removals {
         self.queue.borrow_mut().clear();
     }
 
+    /// A folder that nobody opens any more goes after `delay`.
+    pub fn set_aside(&self, folder: PathBuf, delay: Duration) {
+        self.aside.borrow_mut().push_back((Instant::now() + delay, folder));
+        self.aside_changed.wake_all();
+    }
+
     /// Sets folders aside, for ever; they go after `delay` (Kafka's `log.segment.delete.delay.ms`). One task a shard.
     pub async fn run<D: Disk>(&self, store: &Store<D>, delay: Duration) {
         loop {
@@ -70,10 +76,7 @@ impl Removals {
             };
             let unique = *uuid::Uuid::new_v4().as_bytes();
             match store.delete_log(id, &topic, unique).await {
-                Ok(Some(folder)) => {
-                    self.aside.borrow_mut().push_back((Instant::now() + delay, folder));
-                    self.aside_changed.wake_all();
-                }
+                Ok(Some(folder)) => self.set_aside(folder, delay),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(%topic, partition = %id.partition, %error, "the folder could not be removed");

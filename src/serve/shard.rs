@@ -23,6 +23,7 @@ use super::{
     process::{ClosedLog, Process},
     recover::{self, Recovered},
     removals::Removals,
+    stray,
 };
 
 /// Prewritten before a shard takes its first record: enough for a busy first moment, little enough to start at once.
@@ -66,6 +67,7 @@ async fn live(process: &Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Sha
     rooms.start_pumps(&mesh);
     rooms.listen(process)?;
     if shard.id == CONTROL_SHARD {
+        rooms.adopt_deleted(process)?;
         rooms.announce(process, &shard).await;
     }
     let signal = rt::signal::termination(&shard.ring).await.context("waiting for signals")?;
@@ -193,6 +195,14 @@ impl Rooms {
     fn delete_delay(&self) -> Duration {
         let value = self.shard.config().value("log.segment.delete.delay.ms", &self.shard.image());
         Duration::from_millis(value.and_then(|ms| ms.parse().ok()).unwrap_or(DELETE_DELAY_MS))
+    }
+
+    /// Shard 0: folders of deleted topics that the last life left behind wait for their delay once more.
+    fn adopt_deleted(&self, process: &Process) -> anyhow::Result<()> {
+        let delay = self.delete_delay();
+        let folders = stray::deleted(&process.plan.data_dir).context("reading the data directory")?;
+        folders.into_iter().for_each(|folder| self.removals.set_aside(folder, delay));
+        Ok(())
     }
 
     fn listen(&self, process: &Process) -> anyhow::Result<()> {

@@ -1,8 +1,13 @@
 //! Folders that belong to no partition of this broker. A crash between the record that deletes a topic and the removal of
 //! its folders leaves such; so does whoever copies a folder in. The first are removed, the second are set aside for a
-//! person, and neither is ever opened. Only after a stop that was not in order; on shard 0, before any log is opened.
+//! person, and neither is ever opened. Sorted out only after a stop that was not in order; on shard 0, before any log is
+//! opened.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use coordinator::{Image, controller::names::METADATA_TOPIC};
@@ -20,7 +25,20 @@ enum Fate {
     SetAside,
 }
 
-/// Gives every folder that is not to be kept the name that says so. The engine's sweep removes the deleted ones.
+/// Folders under the name of deleted ones, however the last stop was: they wait for their delay to be over.
+pub fn deleted(data_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(data_dir)? {
+        let entry = entry?;
+        let dir = entry.file_name().to_str().and_then(PartitionDir::parse);
+        if dir.is_some_and(|dir| dir.state == DirState::Delete) {
+            folders.push(entry.path());
+        }
+    }
+    Ok(folders)
+}
+
+/// Gives every folder that is not to be kept the name that says so.
 pub fn sort_out(data_dir: &Path, image: &Image, removed: &BTreeSet<TopicId>) -> anyhow::Result<()> {
     let cannot = || format!("cannot read {}", data_dir.display());
     let mut deleted = 0;
@@ -47,7 +65,7 @@ pub fn sort_out(data_dir: &Path, image: &Image, removed: &BTreeSet<TopicId>) -> 
             .with_context(|| format!("cannot rename {}", entry.path().display()))?;
     }
     if deleted > 0 {
-        tracing::info!("{deleted} folders of deleted topics go now");
+        tracing::info!("{deleted} folders belong to topics that were deleted, and go");
     }
     Ok(())
 }
@@ -142,6 +160,7 @@ mod tests {
             ("__cluster_metadata-0", "journal", "logs-0")
         );
         assert!(names[1].starts_with("copied-0.") && names[1].ends_with("-stray"), "{}", names[1]);
+        assert_eq!(deleted(&dir).unwrap(), [dir.join(&names[2])]);
         assert!(names[2].starts_with("gone-3.") && names[2].ends_with("-delete"), "{}", names[2]);
     }
 }
