@@ -15,7 +15,7 @@ impl Failure {
     }
 
     pub fn tell(&self) -> ExitCode {
-        eprintln!("tailrace: {:#}", self.error);
+        eprintln!("tailrace: {}", sentence(&self.error));
         ExitCode::from(self.code)
     }
 }
@@ -23,5 +23,31 @@ impl Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self { code: 1, error: error.into() }
+    }
+}
+
+/// The error and its causes. Some errors tell their cause themselves; nothing is said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.contains(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let error = anyhow!("the file ends").context("cannot read a: the file ends").context("shard 0");
+        assert_eq!(sentence(&error), "shard 0: cannot read a: the file ends");
     }
 }

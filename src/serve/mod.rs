@@ -53,12 +53,12 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let path = Path::new(&path);
     let checked = DataDir::check(path)?;
     let bound = addresses::claim(&mut config)?;
+    let dir = checked.open(config.node_id)?;
     let report = preflight::preflight(path, args.shards.map_or(0, usize::from))?;
     let shard_count = args.shards.map_or(report.cores, usize::from);
     if report.crowded {
         tracing::warn!("{shard_count} shards share {} cores: fewer are faster", report.cores);
     }
-    let dir = checked.open(config.node_id)?;
     let clean = dir.take_clean_mark()?;
     rt::signal::install().context("the signals cannot be handled")?;
     let budget = memory::page_bytes(shard_count);
