@@ -58,7 +58,7 @@ fn ring_nop(options: ExecutorOptions) {
         };
         let mut pages = Vec::new();
         let slab = async || pages.extend((0..4).map(|_| shard.pages.take(1 << 20).unwrap()));
-        report("a slab of 4 MiB mapped and registered", sample(10, slab).await);
+        report("a slab of 4 MiB taken in four pages", sample(10, slab).await);
         report("a task spawned and back (no kernel)", sample(ROUNDS, tasks).await);
     });
 }

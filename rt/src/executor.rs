@@ -24,7 +24,7 @@ use glommio::{
 use model::ShardId;
 
 use crate::{
-    affinity,
+    affinity, blocking,
     notify::Notify,
     pages::PagePool,
     ring::{Ring, RingOptions},
@@ -171,6 +171,7 @@ where
         if timer::timeout(SHUTDOWN_WAIT_MAX, ring.shutdown()).await.is_none() {
             tracing::warn!("the ring did not end in time");
         }
+        blocking::all_ended().await;
         timer::stop();
         turn::stop();
         turns.await;

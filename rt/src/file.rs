@@ -1,20 +1,17 @@
 //! Files opened with O_DIRECT, and the calls that may block, which run on the shard's blocking pool.
 //!
 //! Reading and writing is the ring's business (`Ring::read`, `Ring::write`). Nothing here asks the file system for
-//! its alignment: everything is aligned to `pages::BLOCK`. Every function that enters the pool counts, so that a test
-//! can show that a hot path makes no such call.
+//! its alignment: everything is aligned to `pages::BLOCK`.
 
 use std::{
-    cell::Cell,
     ffi::OsString,
     fs, io,
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
-    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     rc::Rc,
 };
 
-use crate::{fd::Fd, pages::BLOCK};
+use crate::{blocking::blocking, fd::Fd, pages::BLOCK};
 
 mod calls;
 
@@ -150,26 +147,4 @@ pub async fn sync_dir(path: impl Into<PathBuf>) -> io::Result<()> {
 pub async fn sync_fs(path: impl Into<PathBuf>) -> io::Result<()> {
     let path = path.into();
     blocking(move || calls::sync_fs(&fs::File::open(path)?)).await
-}
-
-thread_local! {
-    static BLOCKING_CALLS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Calls this shard has made to its blocking pool.
-pub fn blocking_calls() -> u64 {
-    BLOCKING_CALLS.get()
-}
-
-/// Runs `call` on the shard's blocking pool, one after the other. It runs to its end even when the future is dropped.
-pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
-    BLOCKING_CALLS.set(BLOCKING_CALLS.get() + 1);
-    blocking_uncounted(call).await
-}
-
-/// For the runtime's own calls, which nobody waits for.
-pub(crate) async fn blocking_uncounted<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
-    let caught = move || panic::catch_unwind(AssertUnwindSafe(call));
-    let outcome = glommio::executor().spawn_blocking(caught).await;
-    outcome.unwrap_or_else(|payload| panic::resume_unwind(payload))
 }

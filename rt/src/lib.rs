@@ -6,6 +6,7 @@
 //! and which ring library are below; its errors are `std::io::Error`.
 
 mod affinity;
+mod blocking;
 pub mod channel;
 mod eventfd;
 pub mod executor;
@@ -22,10 +23,10 @@ pub mod timer;
 mod turn;
 mod waker;
 
+pub use blocking::{blocking, blocking_calls};
 pub use channel::{Mesh, MeshBuilder};
 pub use executor::{
     ExecutorOptions, Shard, run_shards, run_single, spawn, spawn_background, spawned_tasks, yield_if_needed,
     yield_now,
 };
-pub use file::{blocking, blocking_calls};
 pub use oneshot::oneshot;

@@ -30,7 +30,7 @@ pub use caps::Caps;
 
 use self::core::Core;
 use crate::{
-    eventfd, executor,
+    blocking, eventfd, executor,
     fd::Fd,
     file::{self, File},
     pages::{BLOCK, Blocks, PagePool, Slab, SlabWatch},
@@ -293,7 +293,7 @@ impl SlabWatch for Registrar {
         core.slabs.borrow_mut()[slab.index()] = Registration::Coming(slab.base());
         let ring = self.0.clone();
         executor::spawn_uncounted(async move {
-            let populated = file::blocking_uncounted(move || {
+            let populated = blocking::uncounted(move || {
                 slab.populate();
                 slab
             });

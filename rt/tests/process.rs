@@ -101,6 +101,24 @@ fn a_blocking_call_gives_its_value_or_its_panic() {
     });
 }
 
+/// A shard that ends while a call is under way waits for it; and a call nobody waits for still runs.
+#[test]
+fn a_shard_does_not_end_before_its_blocking_calls() {
+    let done = Arc::new(AtomicUsize::new(0));
+    let seen = done.clone();
+    on_shard(small(), async move |_| {
+        for _ in 0..3 {
+            let done = done.clone();
+            let call = rt::blocking(move || {
+                std::thread::sleep(Duration::from_millis(20));
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(timer::timeout(Duration::from_millis(1), call).await.is_none());
+        }
+    });
+    assert_eq!(seen.load(Ordering::Relaxed), 3);
+}
+
 /// Runs this test again as a child that waits for signals; returns it when it does.
 fn waiting_child(name: &str) -> std::process::Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
