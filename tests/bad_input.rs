@@ -122,15 +122,18 @@ fn a_varint_that_never_ends_ends_the_connection() {
     assert_lives_on(&mut broker);
 }
 
+/// librdkafka 2.15 ends Metadata 13 with a byte too many, and Apache Kafka never looks behind the last field.
 #[test]
-fn a_request_with_bytes_left_over_ends_the_connection() {
+fn a_request_with_bytes_left_over_is_answered() {
     let mut broker = Broker::start();
     let mut client = broker.client();
-    let (_, mut frame) = client.frame(1, &metadata::Request { topics: Some(vec![]), ..Default::default() });
+    let (sent, mut frame) =
+        client.frame(1, &metadata::Request { topics: Some(vec![]), ..Default::default() });
     frame.extend([0; 5]);
     let length = frame.len() as i32 - 4;
     frame[..4].copy_from_slice(&length.to_be_bytes());
-    assert_refused(&broker, &frame, "a body and five bytes");
+    client.send_bytes(&frame).expect("the broker reads");
+    assert!(!client.receive(sent).body().is_empty());
     assert_lives_on(&mut broker);
 }
 

@@ -85,7 +85,11 @@ impl<D: Disk> Connection<D> {
             return Err(End::Quiet);
         }
         if !self.shard.has_room() {
+            // The wait is ours: the connection is not idle.
+            self.handling.set(true);
             self.shard.room().await;
+            self.handling.set(false);
+            self.active.set(self.shard.clock().now());
         }
         let frame = match frames.next_frame().map_err(|bad| End::Bad(bad.to_string()))? {
             Some(frame) => frame,
@@ -93,7 +97,11 @@ impl<D: Disk> Connection<D> {
         };
         let request = Request::read(frame, self.peer.clone())
             .map_err(|bad| End::Bad(format!("a request head: {bad}")))?;
-        self.start(request).await;
+        let step = dispatch(&self.shard, request);
+        if matches!(step, Step::Wait(_)) {
+            frames.rest();
+        }
+        self.finish(step).await;
         *share = None;
         rt::yield_if_needed().await;
         Ok(())
@@ -123,8 +131,7 @@ impl<D: Disk> Connection<D> {
         Ok(())
     }
 
-    async fn start(&self, request: Request) {
-        let mut step = dispatch(&self.shard, request);
+    async fn finish(&self, mut step: Step) {
         loop {
             step = match step {
                 Step::Answer(response) => return self.answers.push(response),

@@ -10,7 +10,7 @@ use engine::Disk;
 
 use crate::{
     jobs::LocalFuture,
-    request::Request,
+    request::{Head, Request},
     response::Response,
     shard::Shard,
     wire::{ApiKey, Malformed, ResponseBody},
@@ -55,8 +55,8 @@ pub enum Step {
 }
 
 impl Step {
-    pub fn answer<B: ResponseBody>(request: &Request, body: &B) -> Self {
-        Self::Answer(Response::new(request, body))
+    pub fn answer<B: ResponseBody>(to: impl Into<Head>, body: &B) -> Self {
+        Self::Answer(Response::new(to, body))
     }
 
     pub fn wait(future: impl Future<Output = Step> + 'static) -> Self {

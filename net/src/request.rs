@@ -37,6 +37,19 @@ impl Peer {
     }
 }
 
+/// What of a request is found again in its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    pub version: i16,
+    pub correlation_id: i32,
+}
+
+impl From<&Request> for Head {
+    fn from(request: &Request) -> Self {
+        request.head()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Request {
     pub key: i16,
@@ -73,6 +86,11 @@ impl Request {
     /// A part of the body, counted: record bytes cross shards so, without a copy.
     pub fn share(&self, part: &[u8]) -> Bytes {
         if part.is_empty() { Bytes::new() } else { self.body.slice_ref(part) }
+    }
+
+    /// What an answer needs of the request: whoever waits long keeps this and lets go of the frame.
+    pub fn head(&self) -> Head {
+        Head { version: self.version, correlation_id: self.correlation_id }
     }
 
     /// For logs.

@@ -3,7 +3,7 @@
 use rt::{net::OutPart, pages::PageSlice};
 
 use crate::{
-    request::Request,
+    request::Head,
     wire::{RecordsRef, ResponseBody, Writer, write_response},
 };
 
@@ -30,21 +30,16 @@ pub struct Response {
 }
 
 impl Response {
-    pub fn new<B: ResponseBody>(request: &Request, body: &B) -> Self {
-        Self::at_version(request, body, request.version)
+    pub fn new<B: ResponseBody>(to: impl Into<Head>, body: &B) -> Self {
+        let response = Self::with_records(to, body, Slots::default());
+        assert!(!response.has_records(), "record data needs slots");
+        response
     }
 
-    /// In another version than that of the request: only ApiVersions answers so.
-    pub fn at_version<B: ResponseBody>(request: &Request, body: &B, version: i16) -> Self {
+    pub fn with_records<B: ResponseBody>(to: impl Into<Head>, body: &B, slots: Slots) -> Self {
+        let Head { version, correlation_id } = to.into();
         let mut writer = Writer::new();
-        write_response(body, version, request.correlation_id, &mut writer);
-        assert!(writer.holes().is_empty(), "record data needs slots");
-        Self { writer, slots: Slots::default() }
-    }
-
-    pub fn with_records<B: ResponseBody>(request: &Request, body: &B, slots: Slots) -> Self {
-        let mut writer = Writer::new();
-        write_response(body, request.version, request.correlation_id, &mut writer);
+        write_response(body, version, correlation_id, &mut writer);
         Self { writer, slots }
     }
 

@@ -44,7 +44,9 @@ pub struct Shard<D: Disk> {
     count: u16,
     started_with: BrokerConfig,
     config: RefCell<Rc<BrokerConfig>>,
-    image: RefCell<Arc<Image>>,
+    /// Counted on this shard before it is counted among shards: handlers take and drop it many times a second, and the
+    /// outer counter shares its cache line with nobody.
+    image: RefCell<Rc<Arc<Image>>>,
     topic_configs: RefCell<FxHashMap<TopicId, Rc<TopicConfig>>>,
     owner: Rc<Owner<D>>,
     asks: Rc<Asks<D>>,
@@ -73,7 +75,7 @@ impl<D: Disk> Shard<D> {
             count,
             config: RefCell::new(Rc::new(in_force)),
             started_with: config,
-            image: RefCell::new(image),
+            image: RefCell::new(Rc::new(image)),
             topic_configs: RefCell::default(),
             asks: Rc::new(Asks::new(id, owner.clone(), link.clone())),
             owner,
@@ -102,6 +104,10 @@ impl<D: Disk> Shard<D> {
         self.config.borrow().clone()
     }
     pub fn image(&self) -> Arc<Image> {
+        (**self.image.borrow()).clone()
+    }
+    /// The same, for use on this shard only: cheaper to take.
+    pub fn local_image(&self) -> Rc<Arc<Image>> {
         self.image.borrow().clone()
     }
     pub fn owner(&self) -> &Rc<Owner<D>> {
@@ -132,7 +138,7 @@ impl<D: Disk> Shard<D> {
     /// This shard acts on `image` from now on: its partitions are open and closed as the image says. Tells shard 0.
     pub fn apply_image(&self, image: Arc<Image>) {
         let offset = image.offset();
-        let before = self.image.replace(image.clone());
+        let before = self.image.replace(Rc::new(image.clone()));
         let delta = before.delta(&image);
         let mut configs = self.topic_configs.borrow_mut();
         if delta.broker_configs_changed {
@@ -151,7 +157,7 @@ impl<D: Disk> Shard<D> {
         if let Some(config) = self.topic_configs.borrow().get(&topic.id) {
             return config.clone();
         }
-        let config = Rc::new(TopicConfig::resolve(&topic.name, &self.image(), &self.config()));
+        let config = Rc::new(TopicConfig::resolve(&topic.name, &self.local_image(), &self.config()));
         self.topic_configs.borrow_mut().insert(topic.id, config.clone());
         config
     }
@@ -162,7 +168,7 @@ impl<D: Disk> Shard<D> {
 
     /// Where clients of this listener reach a broker.
     pub fn endpoint_of(&self, broker: BrokerId, peer: &Peer) -> Result<(String, u16), ErrorCode> {
-        let image = self.image();
+        let image = self.local_image();
         let config = self.config();
         let endpoints: &[Endpoint] = if broker == self.broker() {
             &config.advertised_listeners

@@ -64,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_cut_short_or_too_long_is_malformed(seed in any::<u64>()) {
+    fn a_message_cut_short_is_malformed_and_bytes_behind_it_are_ignored(seed in any::<u64>()) {
         every_version(|api, version| {
             for side in SIDES {
                 let mut sampler = Sampler { api, version, random: Random(seed), unknown_tags: true };
@@ -73,9 +73,8 @@ proptest! {
                     let refused = walk(&api.module, side, &bytes[..end], version);
                     prop_assert_at(refused, end, &api.module);
                 }
-                let end = bytes.len();
                 bytes.push(0);
-                assert_eq!(walk(&api.module, side, &bytes, version), Err(Malformed { at: end }), "{}", api.module);
+                assert_eq!(walk(&api.module, side, &bytes, version), Ok(()), "{}", api.module);
             }
         });
     }

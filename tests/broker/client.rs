@@ -132,6 +132,7 @@ pub(crate) use view;
 
 /// The bytes, the connection.
 impl Client {
+    #[track_caller]
     pub(crate) fn connect(address: &str) -> Self {
         Self::try_connect(address).unwrap_or_else(|| panic!("nobody listens on {address}"))
     }
@@ -167,6 +168,7 @@ impl Client {
         Ok(sent)
     }
 
+    #[track_caller]
     pub(crate) fn send<B: RequestBody>(&mut self, version: i16, body: &B) -> Sent {
         self.try_send(version, body).expect("the connection stands")
     }
@@ -190,10 +192,12 @@ impl Client {
         Ok(Answer { body_at, frame, version: sent.version })
     }
 
+    #[track_caller]
     pub(crate) fn receive(&mut self, sent: Sent) -> Answer {
         self.try_receive(sent).expect("the broker answers")
     }
 
+    #[track_caller]
     pub(crate) fn call<B: RequestBody>(&mut self, version: i16, body: &B) -> Answer {
         let sent = self.send(version, body);
         self.receive(sent)
@@ -203,6 +207,7 @@ impl Client {
     ///
     /// # Panics
     /// If anything is answered, or nothing happens.
+    #[track_caller]
     pub(crate) fn assert_closed(&mut self, why: &str) {
         let mut byte = [0];
         match self.stream.read(&mut byte) {
@@ -229,23 +234,27 @@ impl Client {
     }
 
     /// acks=all, one batch; whatever the answer is.
+    #[track_caller]
     pub(crate) fn produce(&mut self, topic: &str, partition: i32, batch: &[u8]) -> Produced {
         self.try_produce(topic, partition, batch).expect("the broker answers a produce")
     }
 
     /// A batch that must arrive; answers its base offset.
+    #[track_caller]
     pub(crate) fn must_produce(&mut self, topic: &str, partition: i32, batch: &[u8]) -> i64 {
         let produced = self.produce(topic, partition, batch);
         assert_eq!(produced.code, ErrorCode::None, "{topic}-{partition}");
         produced.base_offset
     }
 
+    #[track_caller]
     pub(crate) fn fetch(&mut self, at: FetchAt<'_>) -> Fetched {
         let answer = self.call(FETCH, &at.request());
         fetched(&answer)
     }
 
     /// Everything from an offset to the high watermark, each record once and in order.
+    #[track_caller]
     pub(crate) fn read_from(&mut self, topic: &str, partition: i32, from: i64) -> Vec<Rec> {
         let (mut next, mut found) = (from, Vec::new());
         loop {
@@ -269,6 +278,7 @@ impl Client {
     }
 
     /// All values of a partition whose offsets must be 0, 1, 2 ...
+    #[track_caller]
     pub(crate) fn values(&mut self, topic: &str, partition: i32) -> Vec<String> {
         let records = self.read_from(topic, partition, 0);
         let dense = records.iter().map(|record| record.offset).eq(0..records.len() as i64);
@@ -348,6 +358,7 @@ impl Client {
     }
 
     /// Answers the topic's id.
+    #[track_caller]
     pub(crate) fn create_topic(&mut self, name: &str, partitions: i32) -> Uuid {
         self.create_topic_with(name, partitions, &[])
             .unwrap_or_else(|code| panic!("creating {name}: {code:?}"))
@@ -429,6 +440,7 @@ impl Client {
     }
 
     /// Offset and timestamp; -1 latest, -2 earliest, -3 the largest timestamp, or a time.
+    #[track_caller]
     pub(crate) fn list_offset(&mut self, topic: &str, partition: i32, timestamp: i64) -> (i64, i64) {
         let asked = list_offsets::ListOffsetsPartition {
             partition_index: partition,
@@ -532,6 +544,7 @@ impl Client {
     }
 
     /// Waits until a partition has a record at an offset.
+    #[track_caller]
     pub(crate) fn wait_for_end(&mut self, topic: &str, partition: i32, end: i64) {
         wait_for(&format!("{topic}-{partition} ends at {end}"), PATIENCE, || {
             (self.list_offset(topic, partition, -1).0 >= end).then_some(())

@@ -28,6 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 ///
 /// # Panics
 /// With `what`, when `patience` is over.
+#[track_caller]
 pub(crate) fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
@@ -64,4 +65,10 @@ impl Random {
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.number() as u8).collect()
     }
+}
+
+/// A number behind zeros, longer than a format string can ask for.
+pub(crate) fn padded(number: i32, width: usize) -> String {
+    let digits = number.to_string();
+    "0".repeat(width - digits.len()) + &digits
 }

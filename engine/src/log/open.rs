@@ -282,7 +282,8 @@ async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -
         let mut state = log.state.borrow_mut();
         state.epochs_changed |= state.epochs.assign(header.leader_epoch(), header.base_offset());
         drop(state);
-        walk.skip(walk.batch_bytes(&header)?);
+        let bytes = walk.batch_bytes(&header)?;
+        walk.skip(&header, bytes);
     }
     Ok(())
 }
@@ -330,7 +331,7 @@ async fn load_producers<D: Disk>(
             let _ = log.state.borrow_mut().producers.replay(&header, &batch[HEADER_BYTES..], now);
         } else {
             log.state.borrow_mut().producers.applied(&header, header.base_offset(), now);
-            walk.skip(bytes);
+            walk.skip(&header, bytes);
         }
     }
     Ok(())

@@ -112,7 +112,7 @@ impl<F: Clone + 'static> Log<F> {
                         return Ok(Some(found));
                     }
                 } else {
-                    walk.skip(bytes);
+                    walk.skip(&header, bytes);
                 }
             }
         }
@@ -208,17 +208,18 @@ impl<F: Clone + 'static> Log<F> {
                 state.segments.binary_search_by_key(&base, |s| s.base).map_err(|_| ReadError::OutOfRange)?;
             state.segments[i].indexes.as_ref().map_or(0, |x| x.offset.lookup(offset).position)
         };
-        let mut walk = Walk { log: self, cache, segment: base, at: u64::from(hint), piece: None };
+        let mut walk = Walk::new(self, cache, base, u64::from(hint));
         if hint > 0 && !self.entry_names_batch(&mut walk, offset).await? {
             tracing::warn!(dir = %self.dir.display(), segment = %base, "an index entry names no batch");
             self.rebuild_indexes(cache, base).await?;
-            walk = Walk { log: self, cache, segment: base, at: 0, piece: None };
+            walk = Walk::new(self, cache, base, 0);
         }
         while let Some(header) = walk.header().await? {
             if header.last_offset() >= offset {
                 break;
             }
-            walk.skip(walk.batch_bytes(&header)?);
+            let bytes = walk.batch_bytes(&header)?;
+            walk.skip(&header, bytes);
         }
         Ok(walk)
     }
@@ -245,7 +246,7 @@ impl<F: Clone + 'static> Log<F> {
         D: Disk<File = F>,
     {
         let limits = self.config().index;
-        let mut walk = Walk { log: self, cache, segment: base, at: 0, piece: None };
+        let mut walk = Walk::new(self, cache, base, 0);
         let mut indexes = SegmentIndexes::new(base, limits);
         let mut next = base;
         while let Some(header) = walk.header_within(base).await? {
@@ -255,12 +256,14 @@ impl<F: Clone + 'static> Log<F> {
             }
             next = header.next_offset();
             indexes.append(&header, walk.at as u32, bytes as u32);
-            walk.skip(bytes);
+            walk.skip(&header, bytes);
         }
         let mut state = self.state.borrow_mut();
         if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
             if i + 1 < state.segments.len() {
                 indexes.seal();
+                // The files are written again with the next housekeeping or stop.
+                state.segments[i].finished = false;
             }
             state.segments[i].indexes = Some(indexes);
         }
@@ -315,6 +318,9 @@ pub(crate) struct Walk<'a, D: Disk> {
     cache: &'a ChunkCache<D>,
     pub(crate) segment: Offset,
     pub(crate) at: u64,
+    /// What the next batch must begin with, once that is known. Offsets lie outside the checksum: this is what tells a
+    /// flipped one, and a segment that is missing.
+    next: Option<Offset>,
     /// The page or chunk that covers `at`, so that neighbours need no second look-up.
     piece: Option<Piece>,
 }
@@ -325,7 +331,12 @@ struct Piece {
     from_disk: bool,
 }
 
-impl<D: Disk> Walk<'_, D> {
+impl<'a, D: Disk> Walk<'a, D> {
+    fn new(log: &'a Log<D::File>, cache: &'a ChunkCache<D>, segment: Offset, at: u64) -> Self {
+        let next = (at == 0).then_some(segment);
+        Self { log, cache, segment, at, next, piece: None }
+    }
+
     /// The header of the batch at hand, moving on to the next segment at the end of one; `None` at the log's end.
     pub(crate) async fn header(&mut self) -> Result<Option<BatchHeader>, ReadError> {
         loop {
@@ -335,7 +346,11 @@ impl<D: Disk> Walk<'_, D> {
             let state = self.log.state.borrow();
             let i = state.segments.partition_point(|s| s.base <= self.segment);
             let Some(next) = state.segments.get(i) else { return Ok(None) };
+            if self.next.is_some_and(|due| due != next.base) {
+                return Err(self.corrupt());
+            }
             (self.segment, self.at, self.piece) = (next.base, 0, None);
+            self.next = Some(next.base);
         }
     }
 
@@ -356,7 +371,11 @@ impl<D: Disk> Walk<'_, D> {
             bytes[have..have + n].copy_from_slice(&part[..n]);
             have += n;
         }
-        BatchHeader::read(&bytes).map(Some).map_err(|_| self.corrupt())
+        let header = BatchHeader::read(&bytes).map_err(|_| self.corrupt())?;
+        if self.next.is_some_and(|due| due != header.base_offset()) {
+            return Err(self.corrupt());
+        }
+        Ok(Some(header))
     }
 
     fn corrupt(&self) -> ReadError {
@@ -376,8 +395,9 @@ impl<D: Disk> Walk<'_, D> {
         Ok(bytes)
     }
 
-    pub(crate) fn skip(&mut self, bytes: usize) {
+    pub(crate) fn skip(&mut self, header: &BatchHeader, bytes: usize) {
         self.at += bytes as u64;
+        self.next = Some(header.next_offset());
     }
 
     /// Adds the batch at hand to `out` and steps behind it. What comes from the disk is checked first: a flipped bit
@@ -399,12 +419,15 @@ impl<D: Disk> Walk<'_, D> {
             from_disk |= self.piece.as_ref().is_some_and(|p| p.from_disk);
             at += n as u64;
         }
-        if from_disk && crc_of(&out[first..]) != header.crc.get() {
+        let epoch = self.log.state.borrow().epochs.epoch_for(header.base_offset());
+        let foreign = epoch.is_some_and(|epoch| epoch != header.leader_epoch());
+        if from_disk && (foreign || crc_of(&out[first..]) != header.crc.get()) {
             out.truncate(first);
             return Err(self.corrupt());
         }
         join_neighbours(out, first);
         self.at = end;
+        self.next = Some(header.next_offset());
         Ok(())
     }
 

@@ -270,10 +270,9 @@ impl<F: Clone + 'static> Log<F> {
     fn unfinished(&self, active: bool) -> Vec<Offset> {
         let state = self.state.borrow();
         let last = state.segments.len() - 1;
-        let candidates = state.segments.iter().enumerate().rev().skip_while(|&(i, _)| i == last && !active);
+        let candidates = state.segments.iter().enumerate().filter(|&(i, _)| i != last || active);
         candidates
-            .take_while(|(_, s)| !s.finished)
-            .filter(|(_, s)| s.written == s.bytes && s.bytes > 0)
+            .filter(|(_, s)| !s.finished && s.written == s.bytes && s.bytes > 0)
             .map(|(_, s)| s.base)
             .collect()
     }

@@ -11,8 +11,7 @@ use model::ErrorCode;
 
 use super::{Apis, Handled, Step};
 use crate::{
-    request::Request,
-    response::Response,
+    request::{Head, Request},
     shard::Shard,
     wire::messages::api_versions::{ApiVersion, RequestView, Response as Body},
 };
@@ -32,7 +31,7 @@ pub(super) fn handle<D: Disk>(_shard: &Rc<Shard<D>>, request: Request) -> Handle
 
 pub(super) fn answer_unsupported<D: Disk>(request: &Request) -> Step {
     let body = Body { error_code: ErrorCode::UnsupportedVersion.code(), ..list::<D>() };
-    Step::Answer(Response::at_version(request, &body, 0))
+    Step::answer(Head { version: 0, ..request.head() }, &body)
 }
 
 fn list<D: Disk>() -> Body<'static> {

@@ -26,7 +26,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     }
     let mut brokers: Vec<_> = known_brokers(shard).into_iter().map(|(id, rack)| (id, rack, false)).collect();
     if view.include_fenced_brokers {
-        let image = shard.image();
+        let image = shard.local_image();
         let fenced = image.brokers().filter(|broker| broker.fenced && broker.id != shard.broker());
         brokers.extend(fenced.map(|broker| (broker.id, broker.rack.clone(), true)));
         brokers.sort_unstable_by_key(|broker| broker.0);
@@ -38,7 +38,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     };
     let body = Response {
         endpoint_type: BROKERS,
-        cluster_id: shard.image().cluster_id().to_owned().into(),
+        cluster_id: shard.local_image().cluster_id().to_owned().into(),
         controller_id: shard.broker().0,
         brokers: brokers.into_iter().filter_map(entry).collect(),
         cluster_authorized_operations: operations::asked(

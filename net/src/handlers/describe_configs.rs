@@ -3,7 +3,7 @@
 //! Every key is listed with its default, source and synonyms: clients read, change and write back. Keys null or empty
 //! mean all of them. Below version 3 the source stands where older versions had whether it is the default.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use coordinator::{
     Refusal,
@@ -23,9 +23,15 @@ use crate::{
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
-    let found: Vec<_> = view.resources.iter().map(|asked| find(shard, &asked)).collect();
-    let entries = view.resources.iter().zip(&found).map(|(asked, found)| entry(&view, &asked, found));
-    let results = entries.collect();
+    let mut seen = BTreeSet::new();
+    // Each resource once: the answer is many times as large as the question.
+    let asked: Vec<_> = view
+        .resources
+        .iter()
+        .filter(|asked| seen.insert((asked.resource_type, asked.resource_name)))
+        .collect();
+    let found: Vec<_> = asked.iter().map(|asked| find(shard, asked)).collect();
+    let results = asked.iter().zip(&found).map(|(asked, found)| entry(&view, asked, found)).collect();
     Ok(Step::answer(&request, &Response { results, ..Response::default() }))
 }
 
@@ -34,7 +40,7 @@ fn find<D: Disk>(
     asked: &DescribeConfigsResourceView<'_>,
 ) -> Result<Vec<ConfigEntry>, Refusal> {
     let resource = resource(asked.resource_type, asked.resource_name)?;
-    let mut entries = describe(&resource, &shard.image(), &shard.config())?;
+    let mut entries = describe(&resource, &shard.local_image(), &shard.config())?;
     if let Some(keys) = asked.configuration_keys.filter(|keys| !keys.is_empty()) {
         let mut keys: Vec<&str> = keys.iter().collect();
         keys.sort_unstable();

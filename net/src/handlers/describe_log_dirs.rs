@@ -44,14 +44,14 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
 }
 
 fn ids_of<D: Disk>(shard: &Shard<D>, asked: DescribableLogDirTopicView<'_>) -> Vec<TopicPartition> {
-    let image = shard.image();
+    let image = shard.local_image();
     let Some(topic) = image.topic(asked.topic) else { return Vec::new() };
     let known = asked.partitions.iter().map(PartitionIndex).filter(|&index| topic.partition(index).is_some());
     known.map(|index| TopicPartition::new(topic.id, index)).collect()
 }
 
 fn respond<D: Disk>(shard: &Shard<D>, request: &Request, sizes: Vec<Size>) -> Step {
-    let image = shard.image();
+    let image = shard.local_image();
     let mut topics: BTreeMap<&str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for Size { id, bytes } in sizes {
         let Some(topic) = image.topic_by_id(id.topic) else { continue };

@@ -29,7 +29,7 @@ use crate::{
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
-    let image = shard.image();
+    let image = shard.local_image();
     let limit = shard.config().max_request_partition_size_limit.max(1);
     let limit = view.response_partition_limit.clamp(1, limit) as usize;
     let (start_name, start_partition) = match &view.cursor {
@@ -107,7 +107,7 @@ fn partition_entry<D: Disk>(
     index: usize,
 ) -> DescribeTopicPartitionsResponsePartition {
     let partition: &Partition = &topic.partitions[index];
-    let facts = PartitionFacts::of(shard, partition);
+    let facts = PartitionFacts::of(shard, &shard.local_image(), partition);
     DescribeTopicPartitionsResponsePartition {
         error_code: facts.code.code(),
         partition_index: index as i32,

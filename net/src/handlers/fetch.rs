@@ -20,16 +20,18 @@ use replication::Isolation;
 use self::{answer::respond, gather::Gather};
 use super::{
     Handled, Step,
-    topics::{Named, find_partition},
+    topics::{Named, find_partition, too_many},
 };
 use crate::{
     ask::{FetchPart, Fetched},
-    request::Request,
+    request::{Head, Request},
     sessions::{Context, Seen, SessionAsk, TopicKey, Want},
     shard::Shard,
     wire::messages::fetch::{RequestView, Response},
 };
 
+/// Bytes of records in one answer, whatever is configured: a frame's length has 31 bits.
+const ANSWER_BYTES_MAX: usize = 1 << 30;
 /// No long poll lasts longer, whatever the client asks: its connection may be gone, and nobody looks meanwhile.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 const IDS_FROM: i16 = 13;
@@ -38,6 +40,9 @@ const ZSTD_FROM: i16 = 10;
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
+    if let Some(refused) = too_many(view.topics.iter().map(|topic| topic.partitions.len())) {
+        return Ok(refused);
+    }
     let ask = session_ask(&request, &view);
     let begun = shard.sessions.borrow_mut().begin(ask, shard.clock().now());
     let context = match begun {
@@ -48,10 +53,12 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         }
     };
     let limits = Limits::of(shard, &view);
-    let shard = shard.clone();
+    let (shard, head) = (shard.clone(), request.head());
+    // A long poll keeps nothing of the frame.
+    drop(request);
     Ok(Step::wait(async move {
-        let fetched = fetch(&shard, &request, &context, limits).await;
-        finish(&shard, &request, &context, fetched)
+        let fetched = fetch(&shard, head, &context, limits).await;
+        finish(&shard, head, &context, fetched)
     }))
 }
 
@@ -67,7 +74,7 @@ struct Limits {
 impl Limits {
     fn of<D: Disk>(shard: &Shard<D>, view: &RequestView<'_>) -> Self {
         let positive = |n: i32| usize::try_from(n).unwrap_or(0);
-        let bytes_max = positive(view.max_bytes).min(positive(shard.config().fetch_max_bytes));
+        let bytes_max = positive(view.max_bytes).min(positive(shard.config().fetch_max_bytes)).min(ANSWER_BYTES_MAX);
         Self {
             // More than fits is never there.
             bytes_min: positive(view.min_bytes).min(bytes_max),
@@ -104,7 +111,7 @@ fn session_ask(request: &Request, view: &RequestView<'_>) -> SessionAsk {
 /// One answer for each want, in order.
 async fn fetch<D: Disk>(
     shard: &Rc<Shard<D>>,
-    request: &Request,
+    head: Head,
     context: &Context,
     limits: Limits,
 ) -> Vec<Fetched> {
@@ -124,14 +131,14 @@ async fn fetch<D: Disk>(
     let gone = || Fetched::error(ErrorCode::NotLeaderOrFollower);
     let mut fetched: Vec<Fetched> = fetched.into_iter().map(|f| f.unwrap_or_else(gone)).collect();
     fit(&mut fetched, limits.bytes_max);
-    if request.version < ZSTD_FROM {
+    if head.version < ZSTD_FROM {
         fetched.iter_mut().for_each(zstd::leave_out);
     }
     fetched
 }
 
 fn resolve<D: Disk>(shard: &Shard<D>, want: &Want) -> Result<FetchPart, ErrorCode> {
-    let image = shard.image();
+    let image = shard.local_image();
     let topic = match &want.topic {
         TopicKey::Name(name) => Named::Name(name).find(&image)?,
         TopicKey::Id(id) => Named::Id(*id).find(&image)?,
@@ -159,7 +166,9 @@ fn fit(fetched: &mut [Fetched], bytes_max: usize) {
     }
 }
 
-fn finish<D: Disk>(shard: &Shard<D>, request: &Request, context: &Context, fetched: Vec<Fetched>) -> Step {
+fn finish<D: Disk>(
+    shard: &Shard<D>,
+    head: Head, context: &Context, fetched: Vec<Fetched>) -> Step {
     let seen: Vec<Seen> = fetched
         .iter()
         .map(|part| Seen {
@@ -175,8 +184,8 @@ fn finish<D: Disk>(shard: &Shard<D>, request: &Request, context: &Context, fetch
         Ok(told) => {
             let bytes: usize = fetched.iter().map(|part| part.bytes).sum();
             shard.metrics().records_bytes_out.add(bytes as u64);
-            respond(shard, request, context, &told, fetched)
+            respond(shard, head, context, &told, fetched)
         }
-        Err(code) => Step::answer(request, &Response { error_code: code.code(), ..Response::default() }),
+        Err(code) => Step::answer(head, &Response { error_code: code.code(), ..Response::default() }),
     }
 }

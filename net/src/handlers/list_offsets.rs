@@ -9,7 +9,7 @@ use engine::Disk;
 use model::{ErrorCode, LeaderEpoch, Timestamp};
 use replication::Isolation;
 
-use super::{Handled, Step, topics::find_by_name};
+use super::{Handled, Step, topics::{find_by_name, too_many}};
 use crate::{
     ask::{Answer, Ask, FoundOffset, OffsetAt, OffsetPart, OffsetsAsk},
     request::Request,
@@ -27,10 +27,13 @@ const MAX_TIMESTAMP_FROM: i16 = 7;
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
+    if let Some(refused) = too_many(view.topics.iter().map(|topic| topic.partitions.len())) {
+        return Ok(refused);
+    }
     let isolation = if view.isolation_level == 1 { Isolation::Committed } else { Isolation::Uncommitted };
     let mut found: Vec<Option<FoundOffset>> = Vec::new();
     let mut parts = Vec::new();
-    let image = shard.image();
+    let image = shard.local_image();
     for topic in view.topics {
         for partition in topic.partitions {
             let part = find_by_name(&image, topic.name, partition.partition_index).and_then(|id| {

@@ -6,7 +6,7 @@
 //! then shows the topic as it is: by the time the controller answers, its partitions are open on every shard. Brokers
 //! are named by the addresses of the listener that the request came in on.
 
-use std::{rc::Rc, sync::Arc};
+use std::{collections::BTreeSet, rc::Rc};
 
 use coordinator::{
     Image, Refusal,
@@ -51,7 +51,7 @@ fn missing_names<D: Disk>(shard: &Shard<D>, request: &Request, view: &RequestVie
     let allowed =
         shard.config().auto_create_topics_enable && (request.version < 4 || view.allow_auto_topic_creation);
     let Some(topics) = view.topics.filter(|_| allowed) else { return Vec::new() };
-    let image = shard.image();
+    let image = shard.local_image();
     let names =
         topics.iter().filter(|topic| topic.topic_id == TopicId::ZERO.0).filter_map(|topic| topic.name);
     let missing =
@@ -83,16 +83,18 @@ fn respond<'a, D: Disk>(
     view: &RequestView<'a>,
     refusals: &[(String, ErrorCode)],
 ) -> Response<'a> {
-    let image = shard.image();
+    let image = shard.local_image();
     let wants_all = view.topics.is_none_or(|topics| topics.is_empty() && request.version == 0);
     let topics = match view.topics {
         Some(topics) if !wants_all => {
             let answer = |topic: crate::wire::messages::metadata::MetadataRequestTopicView<'a>| {
                 named_topic(shard, &image, topic.name, TopicId(topic.topic_id), refusals)
             };
-            topics.iter().map(answer).collect()
+            let mut seen = BTreeSet::new();
+            // Each topic once: naming one a thousand times must not cost a thousand answers.
+            topics.iter().filter(|topic| seen.insert((topic.name, topic.topic_id))).map(answer).collect()
         }
-        _ => image.topics().map(|topic| describe(shard, topic)).collect(),
+        _ => image.topics().map(|topic| describe(shard, &image, topic)).collect(),
     };
     let topics = topics_with(view.include_topic_authorized_operations, topics);
     Response {
@@ -120,7 +122,7 @@ fn topics_with(
 
 fn named_topic<'a, D: Disk>(
     shard: &Shard<D>,
-    image: &Arc<Image>,
+    image: &Image,
     name: Option<&'a str>,
     id: TopicId,
     refusals: &[(String, ErrorCode)],
@@ -131,7 +133,7 @@ fn named_topic<'a, D: Disk>(
         None => Named::Id(id),
     };
     let code = match named.find(image) {
-        Ok(topic) => return describe(shard, topic),
+        Ok(topic) => return describe(shard, image, topic),
         Err(code) => code,
     };
     let code = match named {
@@ -152,9 +154,9 @@ fn named_topic<'a, D: Disk>(
     }
 }
 
-fn describe<'a, D: Disk>(shard: &Shard<D>, topic: &Topic) -> MetadataResponseTopic<'a> {
+fn describe<'a, D: Disk>(shard: &Shard<D>, image: &Image, topic: &Topic) -> MetadataResponseTopic<'a> {
     let partition = |(index, partition): (usize, &Partition)| {
-        let view = PartitionFacts::of(shard, partition);
+        let view = PartitionFacts::of(shard, image, partition);
         MetadataResponsePartition {
             error_code: view.code.code(),
             partition_index: index as i32,
@@ -182,8 +184,7 @@ pub(super) struct PartitionFacts {
 }
 
 impl PartitionFacts {
-    pub(super) fn of<D: Disk>(shard: &Shard<D>, partition: &Partition) -> Self {
-        let image = shard.image();
+    pub(super) fn of<D: Disk>(shard: &Shard<D>, image: &Image, partition: &Partition) -> Self {
         let is_offline =
             |id: BrokerId| id != shard.broker() && image.broker(id).is_none_or(|broker| broker.fenced);
         let offline = partition.replicas.iter().filter(|&&id| is_offline(id)).map(|id| id.0).collect();
@@ -212,7 +213,7 @@ fn brokers<'a, D: Disk>(shard: &Shard<D>, request: &Request) -> Vec<MetadataResp
 
 /// Brokers that are not fenced, with their racks, by id.
 pub(super) fn known_brokers<D: Disk>(shard: &Shard<D>) -> Vec<(BrokerId, Option<String>)> {
-    let image = shard.image();
+    let image = shard.local_image();
     let others = image.brokers().filter(|broker| !broker.fenced && broker.id != shard.broker());
     let mut brokers: Vec<_> = others.map(|broker| (broker.id, broker.rack.clone())).collect();
     brokers.push((shard.broker(), shard.config().broker_rack.clone()));

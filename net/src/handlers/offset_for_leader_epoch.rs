@@ -6,7 +6,7 @@ use std::rc::Rc;
 use engine::{Disk, epochs};
 use model::{ErrorCode, LeaderEpoch};
 
-use super::{Handled, Step, topics::find_by_name};
+use super::{Handled, Step, topics::{find_by_name, too_many}};
 use crate::{
     ask::{Answer, Ask, EpochEndPart, FoundEpochEnd},
     request::Request,
@@ -19,7 +19,10 @@ use crate::{
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
-    let image = shard.image();
+    if let Some(refused) = too_many(view.topics.iter().map(|topic| topic.partitions.len())) {
+        return Ok(refused);
+    }
+    let image = shard.local_image();
     let mut found: Vec<Option<FoundEpochEnd>> = Vec::new();
     let mut parts = Vec::new();
     for topic in view.topics {

@@ -18,16 +18,16 @@ use engine::{
 };
 use model::{Compression, ErrorCode, Timestamp, TopicId, TopicPartition};
 
-use self::answer::{Part, Refused, respond};
+use self::answer::{Part, Refused, Topic, respond};
 use super::{
     Handled, Step,
-    topics::{Named, find_partition, is_internal},
+    topics::{Named, find_partition, is_internal, too_many},
 };
 use crate::{
     ask::{Acks, Answer, Ask, ProduceAsk, ProducePart, Produced},
     errors::Code,
     mesh::Asked,
-    request::Request,
+    request::{Head, Request},
     scatter::{Places, Scatter},
     shard::Shard,
     wire::messages::produce::RequestView,
@@ -41,6 +41,9 @@ const IDS_FROM: i16 = 13;
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
+    if let Some(refused) = too_many(view.topic_data.iter().map(|topic| topic.partition_data.len())) {
+        return Ok(refused);
+    }
     let acks = match view.acks {
         0 => Acks::None,
         1 => Acks::Leader,
@@ -48,16 +51,20 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         _ => return Ok(refuse_acks(&request, &view)),
     };
     let stage = Stage { shard, request: &request, acks, now: shard.clock().wall() };
-    let (parts, batches) = stage.check(&view);
+    let (topics, batches) = stage.check(&view);
     let asked = stage.send(batches, view.timeout_ms);
-    Ok(Step::Ordered(Box::pin(finish(shard.clone(), request, acks, parts, asked))))
+    // The frame, with its records, is let go of here; they are in pages, or on their way to them.
+    let ended = finish(shard.clone(), request.head(), acks, topics, asked);
+    Ok(Step::Ordered(Box::pin(ended)))
 }
 
 fn refuse_acks(request: &Request, view: &RequestView<'_>) -> Step {
-    let count = view.topic_data.iter().map(|topic| topic.partition_data.len()).sum();
-    let parts = vec![Part::Refused(Refused::code(ErrorCode::InvalidRequiredAcks)); count];
-    let produced: Vec<Produced> = parts.iter().map(Part::produced_at_once).collect();
-    respond(request, &parts, &produced, |_| None)
+    let refused = || Part::Refused(Refused::code(ErrorCode::InvalidRequiredAcks));
+    let topics: Vec<Topic> =
+        view.topic_data.iter().map(|topic| Topic::of(&topic, |_, _| refused())).collect();
+    let parts = topics.iter().flat_map(|topic| &topic.parts);
+    let produced: Vec<Produced> = parts.map(|(_, part)| part.produced_at_once()).collect();
+    respond(request.head(), &topics, &produced, |_| None)
 }
 
 /// The first stage.
@@ -72,26 +79,29 @@ struct Stage<'a, D: Disk> {
 type Batch = (usize, TopicPartition, ProducePart);
 
 impl<D: Disk> Stage<'_, D> {
-    fn check(&self, view: &RequestView<'_>) -> (Vec<Part>, Vec<Batch>) {
-        let (mut parts, mut batches) = (Vec::new(), Vec::new());
+    fn check(&self, view: &RequestView<'_>) -> (Vec<Topic>, Vec<Batch>) {
+        let (mut topics, mut batches) = (Vec::with_capacity(view.topic_data.len()), Vec::new());
+        let mut place = 0;
         for topic in view.topic_data {
             let named = match self.request.version {
                 IDS_FROM.. => Named::Id(TopicId(topic.topic_id)),
                 _ => Named::Name(topic.name),
             };
-            for partition in topic.partition_data {
-                let records = partition.records.unwrap_or_default();
+            topics.push(Topic::of(&topic, |index, records| {
                 self.shard.metrics().records_bytes_in.add(records.len() as u64);
-                match self.check_part(view, named, partition.index, records) {
+                let part = match self.check_part(view, named, index, records) {
                     Ok(part) => {
-                        batches.push((parts.len(), part.id, part));
-                        parts.push(Part::Sent(batches[batches.len() - 1].1));
+                        let id = part.id;
+                        batches.push((place, id, part));
+                        Part::Sent(id)
                     }
-                    Err(refused) => parts.push(Part::Refused(refused)),
-                }
-            }
+                    Err(refused) => Part::Refused(refused),
+                };
+                place += 1;
+                part
+            }));
         }
-        (parts, batches)
+        (topics, batches)
     }
 
     fn check_part(
@@ -101,7 +111,7 @@ impl<D: Disk> Stage<'_, D> {
         index: i32,
         records: &[u8],
     ) -> Result<ProducePart, Refused> {
-        let image = self.shard.image();
+        let image = self.shard.local_image();
         let topic = named.find(&image).map_err(Refused::code)?;
         let (id, _) = find_partition(topic, index).map_err(Refused::code)?;
         if is_internal(&topic.name) {
@@ -135,20 +145,22 @@ impl<D: Disk> Stage<'_, D> {
 /// The second stage.
 async fn finish<D: Disk>(
     shard: Rc<Shard<D>>,
-    request: Request,
+    head: Head,
     acks: Acks,
-    parts: Vec<Part>,
+    topics: Vec<Topic>,
     asked: Vec<(Asked<D>, Places)>,
 ) -> Step {
-    let mut produced: Vec<Option<Produced>> = vec![None; parts.len()];
+    let mut produced: Vec<Option<Produced>> = vec![None; topics.iter().map(|topic| topic.parts.len()).sum()];
     for (asked, places) in asked {
         if let Some(Answer::Produce(answers)) = asked.await {
             places.gather(answers, &mut produced);
         }
     }
-    let ended =
-        |(part, produced): (&Part, Option<Produced>)| produced.unwrap_or_else(|| part.produced_at_once());
-    let produced: Vec<Produced> = parts.iter().zip(produced).map(ended).collect();
+    let parts = topics.iter().flat_map(|topic| &topic.parts);
+    let ended = |((_, part), produced): (&(i32, Part), Option<Produced>)| {
+        produced.unwrap_or_else(|| part.produced_at_once())
+    };
+    let produced: Vec<Produced> = parts.zip(produced).map(ended).collect();
     if acks == Acks::None {
         // A producer that waits for no answer learns of an error by the end of the connection.
         return match produced.iter().find(|p| p.code != ErrorCode::None) {
@@ -156,8 +168,8 @@ async fn finish<D: Disk>(
             None => Step::Silent,
         };
     }
-    let image = shard.image();
-    respond(&request, &parts, &produced, |id| {
+    let image = shard.local_image();
+    respond(head, &topics, &produced, |id| {
         let partition = image.partition(id.topic, id.partition)?;
         Some((partition.leader.map_or(-1, |leader| leader.0), partition.leader_epoch.0))
     })

@@ -8,6 +8,7 @@ use coordinator::{
     controller::names::check_name,
     metadata::{Partition, Topic},
 };
+use super::Step;
 use model::{ErrorCode, PartitionIndex, TopicId, TopicPartition};
 
 pub(super) fn is_legal_name(name: &str) -> bool {
@@ -34,6 +35,15 @@ pub(super) fn find_partition(topic: &Topic, index: i32) -> Result<(TopicPartitio
     let index = PartitionIndex(index);
     let partition = topic.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     Ok((TopicPartition::new(topic.id, index), partition))
+}
+
+/// Partitions that one request may name. Many more are nothing a client has use for, and would keep the shard from others.
+pub(super) const PARTITIONS_PER_REQUEST_MAX: usize = 200_000;
+
+/// By topic, how many partitions are named: if that is too many in all, what becomes of the request.
+pub(super) fn too_many(counts: impl IntoIterator<Item = usize>) -> Option<Step> {
+    let count = counts.into_iter().fold(0, usize::saturating_add);
+    (count > PARTITIONS_PER_REQUEST_MAX).then(|| Step::Close(format!("a request for {count} partitions")))
 }
 
 /// For requests that name topics and partitions by name only.

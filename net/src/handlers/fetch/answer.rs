@@ -9,7 +9,7 @@ use crate::{
         Step,
         topics::{Named, find_partition},
     },
-    request::Request,
+    request::Head,
     response::{self, Slots},
     sessions::{Context, Told, TopicKey, Want},
     shard::Shard,
@@ -20,7 +20,7 @@ use crate::{
 
 pub(super) fn respond<D: Disk>(
     shard: &Shard<D>,
-    request: &Request,
+    head: Head,
     context: &Context,
     told: &Told,
     fetched: Vec<Fetched>,
@@ -39,7 +39,7 @@ pub(super) fn respond<D: Disk>(
         responses.last_mut().expect("pushed above").partitions.push(partition);
     }
     let body = Response { session_id: told.session_id, responses, ..Response::default() };
-    Step::Answer(response::Response::with_records(request, &body, slots))
+    Step::Answer(response::Response::with_records(head, &body, slots))
 }
 
 fn topic_entry(topic: &TopicKey) -> FetchableTopicResponse<'_> {
@@ -75,7 +75,7 @@ fn partition_entry<D: Disk>(
 }
 
 fn current_leader<D: Disk>(shard: &Shard<D>, want: &Want) -> Option<LeaderIdAndEpoch> {
-    let image = shard.image();
+    let image = shard.local_image();
     let named = match &want.topic {
         TopicKey::Name(name) => Named::Name(name),
         TopicKey::Id(id) => Named::Id(TopicId(id.0)),

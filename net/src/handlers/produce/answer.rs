@@ -5,12 +5,34 @@ use model::{ErrorCode, Offset, Timestamp, TopicPartition};
 use crate::{
     ask::Produced,
     handlers::Step,
-    request::Request,
-    wire::messages::produce::{
-        BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, RequestView, Response,
-        TopicProduceResponse,
+    request::Head,
+    wire::{
+        Uuid,
+        messages::produce::{
+            BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceDataView, PartitionProduceResponse, Response,
+            TopicProduceDataView, TopicProduceResponse,
+        },
     },
 };
+
+/// One topic of the request, as it is named in the answer, and its partitions by index.
+#[derive(Debug)]
+pub(super) struct Topic {
+    name: String,
+    id: Uuid,
+    pub(super) parts: Vec<(i32, Part)>,
+}
+
+impl Topic {
+    /// `check` says what becomes of the records of a partition.
+    pub(super) fn of(asked: &TopicProduceDataView<'_>, mut check: impl FnMut(i32, &[u8]) -> Part) -> Self {
+        let part = |partition: PartitionProduceDataView<'_>| {
+            (partition.index, check(partition.index, partition.records.unwrap_or_default()))
+        };
+        let parts = asked.partition_data.iter().map(part).collect();
+        Self { name: asked.name.to_owned(), id: asked.topic_id, parts }
+    }
+}
 
 /// One partition of the request.
 #[derive(Clone, Debug)]
@@ -49,22 +71,21 @@ impl Part {
 
 /// `leader_of` gives leader and epoch as the metadata has them, for clients that asked the wrong broker.
 pub(super) fn respond(
-    request: &Request,
-    parts: &[Part],
+    head: Head,
+    topics: &[Topic],
     produced: &[Produced],
     leader_of: impl Fn(TopicPartition) -> Option<(i32, i32)>,
 ) -> Step {
-    let view = RequestView::decode(request.body(), request.version).expect("decoded before");
-    let mut rest = parts.iter().zip(produced);
-    let mut responses = Vec::with_capacity(view.topic_data.len());
-    for topic in view.topic_data {
-        let entries = topic.partition_data.iter().zip(&mut rest);
+    let mut produced = produced.iter();
+    let mut responses = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let entries = topic.parts.iter().zip(&mut produced);
         let partition_responses =
-            entries.map(|(asked, (part, produced))| entry(asked.index, part, produced, &leader_of)).collect();
-        let (name, topic_id) = (topic.name.into(), topic.topic_id);
+            entries.map(|((index, part), produced)| entry(*index, part, produced, &leader_of)).collect();
+        let (name, topic_id) = ((&*topic.name).into(), topic.id);
         responses.push(TopicProduceResponse { name, topic_id, partition_responses });
     }
-    Step::answer(request, &Response { responses, ..Response::default() })
+    Step::answer(head, &Response { responses, ..Response::default() })
 }
 
 fn entry<'a>(
