@@ -98,7 +98,9 @@ impl BatchHeader {
     pub fn total_bytes(&self) -> Result<usize, BatchError> {
         let length = self.length.get();
         match usize::try_from(length) {
-            Ok(n) if n >= HEADER_BYTES - LOG_OVERHEAD && n <= i32::MAX as usize - LOG_OVERHEAD => Ok(n + LOG_OVERHEAD),
+            Ok(n) if n >= HEADER_BYTES - LOG_OVERHEAD && n <= i32::MAX as usize - LOG_OVERHEAD => {
+                Ok(n + LOG_OVERHEAD)
+            }
             _ => Err(BatchError::BadLength(length)),
         }
     }
@@ -140,7 +142,11 @@ impl BatchHeader {
         self.attributes.get() & 0x20 != 0
     }
     pub fn timestamp_type(&self) -> TimestampType {
-        if self.attributes.get() & 0x08 == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime }
+        if self.attributes.get() & 0x08 == 0 {
+            TimestampType::CreateTime
+        } else {
+            TimestampType::LogAppendTime
+        }
     }
     pub fn compression(&self) -> Result<Compression, BatchError> {
         match self.attributes.get() & 0x07 {
@@ -191,7 +197,8 @@ impl<'a> BatchView<'a> {
     pub fn check_header(&self) -> Result<(), BatchError> {
         self.header.compression()?;
         if self.header.last_offset_delta.get() < 0 {
-            let (count, last_offset_delta) = (self.header.record_count(), self.header.last_offset_delta.get());
+            let (count, last_offset_delta) =
+                (self.header.record_count(), self.header.last_offset_delta.get());
             return Err(BatchError::BadCount { count, last_offset_delta });
         }
         Ok(())

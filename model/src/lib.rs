@@ -11,7 +11,9 @@ pub mod watermarks;
 
 pub use batch::{BatchError, BatchHeader, BatchView, Compression, TimestampType};
 pub use error_code::ErrorCode;
-pub use ids::{BrokerId, LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, ShardId, TopicId, TopicPartition};
+pub use ids::{
+    BrokerId, LeaderEpoch, PartitionIndex, ProducerEpoch, ProducerId, ShardId, TopicId, TopicPartition,
+};
 pub use offset::Offset;
 pub use time::{Millis, Timestamp};
 pub use watermarks::Watermarks;
