@@ -261,7 +261,8 @@ fn a_retry_after_a_kill_is_no_duplicate() {
         }
         broker.restart();
         let mut client = broker.client();
-        for (offset, batch) in (0..).zip(&batches) {
+        // After a stop in order only the last batch of a producer is known, as Kafka's snapshot has no more.
+        for (offset, batch) in (0..).zip(&batches).skip(if crash { 0 } else { 4 }) {
             assert_eq!(client.must_produce("t", 0, batch), offset);
         }
         assert_eq!(client.list_offset("t", 0, -1).0, 5);
