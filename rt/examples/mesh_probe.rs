@@ -27,7 +27,13 @@ fn main() {
             }
             samples.sort();
             let at = |p: usize| samples[samples.len() * p / 1000].as_secs_f64() * 1e6;
-            println!("batch {batch}: p10 {:.1} p50 {:.1} p90 {:.1} p99 {:.1}", at(100), at(500), at(900), at(990));
+            println!(
+                "batch {batch}: p10 {:.1} p50 {:.1} p90 {:.1} p99 {:.1}",
+                at(100),
+                at(500),
+                at(900),
+                at(990)
+            );
             mesh.send(ShardId(1), None);
             rt::timer::sleep(Duration::from_millis(50)).await;
         }

@@ -74,7 +74,8 @@ struct Limits {
 impl Limits {
     fn of<D: Disk>(shard: &Shard<D>, view: &RequestView<'_>) -> Self {
         let positive = |n: i32| usize::try_from(n).unwrap_or(0);
-        let bytes_max = positive(view.max_bytes).min(positive(shard.config().fetch_max_bytes)).min(ANSWER_BYTES_MAX);
+        let bytes_max =
+            positive(view.max_bytes).min(positive(shard.config().fetch_max_bytes)).min(ANSWER_BYTES_MAX);
         Self {
             // More than fits is never there.
             bytes_min: positive(view.min_bytes).min(bytes_max),
@@ -109,12 +110,7 @@ fn session_ask(request: &Request, view: &RequestView<'_>) -> SessionAsk {
 }
 
 /// One answer for each want, in order.
-async fn fetch<D: Disk>(
-    shard: &Rc<Shard<D>>,
-    head: Head,
-    context: &Context,
-    limits: Limits,
-) -> Vec<Fetched> {
+async fn fetch<D: Disk>(shard: &Rc<Shard<D>>, head: Head, context: &Context, limits: Limits) -> Vec<Fetched> {
     let mut fetched: Vec<Option<Fetched>> = Vec::with_capacity(context.wants.len());
     let mut parts: Vec<(usize, TopicPartition, FetchPart)> = Vec::new();
     for (place, want) in context.wants.iter().enumerate() {
@@ -166,9 +162,7 @@ fn fit(fetched: &mut [Fetched], bytes_max: usize) {
     }
 }
 
-fn finish<D: Disk>(
-    shard: &Shard<D>,
-    head: Head, context: &Context, fetched: Vec<Fetched>) -> Step {
+fn finish<D: Disk>(shard: &Shard<D>, head: Head, context: &Context, fetched: Vec<Fetched>) -> Step {
     let seen: Vec<Seen> = fetched
         .iter()
         .map(|part| Seen {

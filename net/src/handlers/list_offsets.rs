@@ -9,7 +9,10 @@ use engine::Disk;
 use model::{ErrorCode, LeaderEpoch, Timestamp};
 use replication::Isolation;
 
-use super::{Handled, Step, topics::{find_by_name, too_many}};
+use super::{
+    Handled, Step,
+    topics::{find_by_name, too_many},
+};
 use crate::{
     ask::{Answer, Ask, FoundOffset, OffsetAt, OffsetPart, OffsetsAsk},
     request::Request,

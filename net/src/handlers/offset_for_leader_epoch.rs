@@ -6,7 +6,10 @@ use std::rc::Rc;
 use engine::{Disk, epochs};
 use model::{ErrorCode, LeaderEpoch};
 
-use super::{Handled, Step, topics::{find_by_name, too_many}};
+use super::{
+    Handled, Step,
+    topics::{find_by_name, too_many},
+};
 use crate::{
     ask::{Answer, Ask, EpochEndPart, FoundEpochEnd},
     request::Request,

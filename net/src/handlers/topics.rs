@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use super::Step;
 pub(super) use coordinator::controller::is_internal;
 use coordinator::{
     Image,
     controller::names::check_name,
     metadata::{Partition, Topic},
 };
-use super::Step;
 use model::{ErrorCode, PartitionIndex, TopicId, TopicPartition};
 
 pub(super) fn is_legal_name(name: &str) -> bool {

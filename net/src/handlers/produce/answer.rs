@@ -9,8 +9,8 @@ use crate::{
     wire::{
         Uuid,
         messages::produce::{
-            BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceDataView, PartitionProduceResponse, Response,
-            TopicProduceDataView, TopicProduceResponse,
+            BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceDataView, PartitionProduceResponse,
+            Response, TopicProduceDataView, TopicProduceResponse,
         },
     },
 };
