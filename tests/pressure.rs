@@ -275,6 +275,37 @@ fn pipelined_requests_are_answered_in_order() {
     }
 }
 
+/// A journal is small at first and grows while it is used. Whatever place it is filled to at that moment, produce goes
+/// on: a commit that waits for room must not wait for the clock.
+#[test]
+fn a_busy_first_moment_does_not_stall() {
+    for round in 0..5 {
+        let broker = Broker::start();
+        let mut client = broker.client();
+        client.create_topic("t", 2);
+        let large = batch_of(&["x".repeat(900_000)]);
+        let small = batch_of(&["x"]);
+        let begun = Instant::now();
+        let mut sent = Vec::new();
+        for n in 0..40 {
+            for batch in [&large, &small] {
+                let request = client::produce_request("t", n % 2, -1, Some(batch));
+                sent.push(client.send(client::PRODUCE, &request));
+            }
+        }
+        for (place, sent) in sent.into_iter().enumerate() {
+            let code = client::produced(&client.receive(sent)).code;
+            assert_eq!(
+                code,
+                model::ErrorCode::None,
+                "round {round}, batch {place}, after {:?}",
+                begun.elapsed()
+            );
+        }
+        assert!(begun.elapsed() < Duration::from_secs(15), "round {round} took {:?}", begun.elapsed());
+    }
+}
+
 /// A long poll of one connection does not hold up the others, nor a produce that wakes it.
 #[test]
 fn hundreds_of_waiting_consumers_all_wake() {

@@ -87,6 +87,7 @@ impl<D: Disk> ChunkCache<D> {
         let chunk = place.at / CHUNK_BYTES;
         let key = Key { log_serial: place.log_serial, segment: place.segment, chunk };
         let within = (place.at - chunk * CHUNK_BYTES) as usize;
+        assert!(place.at < place.file_bytes, "a place behind the end of its file");
         loop {
             let wait = match self.slots.borrow_mut().get_mut(&key) {
                 // A chunk read before the file grew is too short for a reader further on: read again.
@@ -101,7 +102,9 @@ impl<D: Disk> ChunkCache<D> {
                 Some(loading) => loading.wait().await,
                 None => {
                     self.want_next(key, place.file, place.file_bytes);
-                    self.load(key, place.file, place.file_bytes).await?;
+                    // Not looked up again: whoever needs memory may have evicted it by then.
+                    let slice = self.load(key, place.file, place.file_bytes).await?;
+                    return Ok(slice.slice(within..slice.len()));
                 }
             }
         }
@@ -141,7 +144,7 @@ impl<D: Disk> ChunkCache<D> {
         }
     }
 
-    async fn load(&self, key: Key, file: &D::File, file_bytes: u64) -> io::Result<()> {
+    async fn load(&self, key: Key, file: &D::File, file_bytes: u64) -> io::Result<PageSlice> {
         let from = key.chunk * CHUNK_BYTES;
         let bytes = (file_bytes - from).min(CHUNK_BYTES) as usize;
         let loading = Notify::new();
@@ -160,7 +163,7 @@ impl<D: Disk> ChunkCache<D> {
         drop(slots);
         loading.wake_all();
         self.keep_budget();
-        read.map(|_| ())
+        read
     }
 
     async fn read(&self, file: &D::File, from: u64, bytes: usize) -> io::Result<PageSlice> {

@@ -12,6 +12,7 @@
 //! log is refused and nothing of it is cut.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
@@ -68,6 +69,8 @@ pub struct Recovery<D: Disk> {
     runs: BTreeMap<TopicPartition, Vec<FoundRun>>,
     recovery_points: Points,
     log_starts: Points,
+    /// Some segment file that was restored: in a directory without journals it stands for the file system.
+    restored: RefCell<Option<D::File>>,
 }
 
 type Points = BTreeMap<TopicPartition, Offset>;
@@ -97,6 +100,7 @@ impl<D: Disk> Recovery<D> {
             runs: BTreeMap::new(),
             recovery_points: BTreeMap::new(),
             log_starts: BTreeMap::new(),
+            restored: RefCell::default(),
         };
         let dir = data_dir.join(JOURNAL_DIR);
         let names = match this.disk.list(&dir).await {
@@ -216,8 +220,12 @@ impl<D: Disk> Recovery<D> {
 
     /// Everything restored is made durable; only then do the journals and recovery points of the last life go.
     pub async fn finish(self) -> Result<(), RecoveryError> {
-        let Some(anchor) = self.journals.first() else { return Ok(()) };
-        self.disk.flush_everything(&anchor.file).await?;
+        let journal = self.journals.first().map(|journal| journal.file.clone());
+        let Some(anchor) = journal.or(self.restored.take()) else { return Ok(()) };
+        self.disk.flush_everything(&anchor).await?;
+        if self.journals.is_empty() {
+            return Ok(());
+        }
         for journal in &self.journals {
             self.disk.remove(&journal.path).await?;
         }
@@ -292,7 +300,9 @@ impl<'a, D: Disk> Rebuild<'a, D> {
     }
 
     async fn open(&self, base: Offset, create: bool) -> io::Result<D::File> {
-        self.recovery.disk.open(&segment_path(&self.dir, base, SegmentFile::Log), create).await
+        let file = self.recovery.disk.open(&segment_path(&self.dir, base, SegmentFile::Log), create).await?;
+        self.recovery.restored.replace(Some(file.clone()));
+        Ok(file)
     }
 
     /// A place in the segment at or before the recovery point, from its index if that can be believed.
@@ -324,7 +334,7 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             let mut stopped = None;
             while self.position < reader.file_bytes() && self.next < goal {
                 match checked_batch(&mut reader, self.position).await? {
-                    Ok((header, bytes)) if self.continues(&header) => {
+                    Ok((header, bytes)) if may_follow(&header, self.next, self.segment) => {
                         self.next = header.next_offset();
                         self.position += bytes as u64;
                     }
@@ -348,11 +358,6 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             }
         }
         Ok(None)
-    }
-
-    /// May this batch stand here? Its offset is outside its checksum, so a checked batch can still be in the wrong place.
-    fn continues(&self, header: &BatchHeader) -> bool {
-        header.base_offset() >= self.next && relative_offset(self.segment, header.last_offset()).is_some()
     }
 
     /// Goes on at the start of another segment.
@@ -564,7 +569,7 @@ fn are_batches_of(run: &Run, bytes: &[u8]) -> bool {
     let (mut rest, mut next) = (bytes, run.base_offset);
     while !rest.is_empty() {
         match BatchView::check(rest) {
-            Ok(view) if view.header().base_offset() >= next => {
+            Ok(view) if may_follow(view.header(), next, run.segment_base) => {
                 next = view.header().next_offset();
                 rest = &rest[view.bytes().len()..];
             }
@@ -572,4 +577,10 @@ fn are_batches_of(run: &Run, bytes: &[u8]) -> bool {
         }
     }
     next == run.next_offset
+}
+
+/// May this batch stand where `next` is due? Its offset is outside its checksum, so a checked batch can still be in the
+/// wrong place.
+fn may_follow(header: &BatchHeader, next: Offset, segment: Offset) -> bool {
+    header.base_offset() >= next && relative_offset(segment, header.last_offset()).is_some()
 }

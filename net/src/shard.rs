@@ -26,6 +26,10 @@ use crate::{
     sessions::FetchSessions,
 };
 
+/// An image counted on this shard before it is counted among shards: handlers take and drop it many times a second, and the
+/// outer counter shares its cache line with nobody.
+pub type LocalImage = Rc<Arc<Image>>;
+
 /// What a shard is made of.
 pub struct ShardParts<D: Disk> {
     pub id: ShardId,
@@ -44,9 +48,7 @@ pub struct Shard<D: Disk> {
     count: u16,
     started_with: BrokerConfig,
     config: RefCell<Rc<BrokerConfig>>,
-    /// Counted on this shard before it is counted among shards: handlers take and drop it many times a second, and the
-    /// outer counter shares its cache line with nobody.
-    image: RefCell<Rc<Arc<Image>>>,
+    image: RefCell<LocalImage>,
     topic_configs: RefCell<FxHashMap<TopicId, Rc<TopicConfig>>>,
     owner: Rc<Owner<D>>,
     asks: Rc<Asks<D>>,
@@ -107,7 +109,7 @@ impl<D: Disk> Shard<D> {
         (**self.image.borrow()).clone()
     }
     /// The same, for use on this shard only: cheaper to take.
-    pub fn local_image(&self) -> Rc<Arc<Image>> {
+    pub fn local_image(&self) -> LocalImage {
         self.image.borrow().clone()
     }
     pub fn owner(&self) -> &Rc<Owner<D>> {

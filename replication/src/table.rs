@@ -91,8 +91,8 @@ impl<D: Disk> PartitionTable<D> {
     /// waiting; if that is enough, or the store has failed, the ticket is in the queue when this returns.
     pub fn park(&self, places: &[Place], need: Need, deadline: Millis) -> Ticket {
         let mut waiters = self.waiters.borrow_mut();
-        let ticket = waiters.park(places, need, deadline);
         let mut woken = self.woken.borrow_mut();
+        let ticket = waiters.park(places, need, deadline, &mut woken);
         if self.failed.get() {
             waiters.fail_all(&mut woken);
         }

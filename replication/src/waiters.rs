@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Millis, Offset, TopicPartition};
 
-/// Tickets of one shard. Connections times their requests in flight stay far below, so this is a bug's limit.
+/// Tickets of one shard. Whoever comes beyond waits for nothing: its time is over at once.
 pub const TICKETS_MAX: usize = 1 << 22;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -57,11 +57,14 @@ struct Waiter {
 pub type Wakes = Vec<(Ticket, Woken)>;
 
 impl Waiters {
-    pub fn park(&mut self, places: &[Place], need: Need, deadline: Millis) -> Ticket {
+    pub fn park(&mut self, places: &[Place], need: Need, deadline: Millis, wakes: &mut Wakes) -> Ticket {
         assert!(!places.is_empty(), "a ticket that waits for nothing");
-        assert!(self.tickets.len() < TICKETS_MAX);
         let ticket = Ticket(self.next);
         self.next += 1;
+        if self.tickets.len() >= TICKETS_MAX {
+            wakes.push((ticket, Woken::Expired));
+            return ticket;
+        }
         let mut places = places.to_vec();
         places.sort_unstable();
         places.dedup();
@@ -174,9 +177,9 @@ mod tests {
     fn a_moved_mark_wakes_whom_it_reaches_and_nobody_else() {
         let mut waiters = Waiters::default();
         for until in [5, 3, 9] {
-            waiters.park(&[at(0, until)], Need::All, LATE);
+            waiters.park(&[at(0, until)], Need::All, LATE, &mut vec![]);
         }
-        waiters.park(&[at(1, 1)], Need::All, LATE);
+        waiters.park(&[at(1, 1)], Need::All, LATE, &mut vec![]);
         assert_eq!(advance(&mut waiters, 0, 2), []);
         assert_eq!(advance(&mut waiters, 0, 5), [1, 0]);
         assert_eq!(advance(&mut waiters, 0, 100), [2]);
@@ -186,8 +189,8 @@ mod tests {
     #[test]
     fn a_produce_waits_for_all_and_a_fetch_for_any() {
         let mut waiters = Waiters::default();
-        waiters.park(&[at(0, 5), at(1, 5)], Need::All, LATE);
-        waiters.park(&[at(0, 5), at(1, 5)], Need::Any, LATE);
+        waiters.park(&[at(0, 5), at(1, 5)], Need::All, LATE, &mut vec![]);
+        waiters.park(&[at(0, 5), at(1, 5)], Need::Any, LATE, &mut vec![]);
         assert_eq!(advance(&mut waiters, 0, 5), [1]);
         assert_eq!(advance(&mut waiters, 1, 5), [0]);
         assert!(waiters.is_empty() && waiters.places.is_empty() && waiters.deadlines.is_empty());
@@ -196,7 +199,7 @@ mod tests {
     #[test]
     fn the_same_place_twice_is_one_place() {
         let mut waiters = Waiters::default();
-        waiters.park(&[at(0, 5), at(0, 5), at(0, 3)], Need::All, LATE);
+        waiters.park(&[at(0, 5), at(0, 5), at(0, 3)], Need::All, LATE, &mut vec![]);
         assert_eq!(advance(&mut waiters, 0, 5), [0]);
         assert!(waiters.places.is_empty());
     }
@@ -204,8 +207,8 @@ mod tests {
     #[test]
     fn deadlines_end_waits_in_order() {
         let mut waiters = Waiters::default();
-        waiters.park(&[at(0, 5)], Need::Any, Millis(30));
-        waiters.park(&[at(0, 5)], Need::Any, Millis(10));
+        waiters.park(&[at(0, 5)], Need::Any, Millis(30), &mut vec![]);
+        waiters.park(&[at(0, 5)], Need::Any, Millis(10), &mut vec![]);
         assert_eq!(waiters.next_deadline(), Some(Millis(10)));
         let mut wakes = Wakes::new();
         waiters.expired(Millis(9), &mut wakes);
@@ -219,9 +222,9 @@ mod tests {
     #[test]
     fn a_partition_that_goes_and_a_store_that_fails_leave_nobody_waiting() {
         let mut waiters = Waiters::default();
-        waiters.park(&[at(0, 5), at(1, 5)], Need::All, LATE);
-        waiters.park(&[at(1, 5)], Need::All, LATE);
-        waiters.park(&[at(2, 5)], Need::All, LATE);
+        waiters.park(&[at(0, 5), at(1, 5)], Need::All, LATE, &mut vec![]);
+        waiters.park(&[at(1, 5)], Need::All, LATE, &mut vec![]);
+        waiters.park(&[at(2, 5)], Need::All, LATE, &mut vec![]);
         let mut wakes = Wakes::new();
         waiters.gone(id(1), &mut wakes);
         assert_eq!(wakes, [(Ticket(0), Woken::Gone), (Ticket(1), Woken::Gone)]);
@@ -234,7 +237,7 @@ mod tests {
     #[test]
     fn a_cancelled_ticket_leaves_nothing_behind() {
         let mut waiters = Waiters::default();
-        let ticket = waiters.park(&[at(0, 5), at(1, 6)], Need::All, LATE);
+        let ticket = waiters.park(&[at(0, 5), at(1, 6)], Need::All, LATE, &mut vec![]);
         advance(&mut waiters, 0, 5);
         waiters.cancel(ticket);
         waiters.cancel(ticket);

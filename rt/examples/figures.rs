@@ -181,18 +181,13 @@ fn cross_shard(options: ExecutorOptions) {
                 mesh.recv().await;
             };
             report("a message to another shard and back", sample(ROUNDS, round).await);
-            let start = Instant::now();
-            for _ in 0..ROUNDS / 16 {
-                (0..16).for_each(|_| mesh.send(ShardId(1), Some(start)));
+            let round = async || {
+                (0..16).for_each(|_| mesh.send(ShardId(1), Some(Instant::now())));
                 for _ in 0..16 {
                     mesh.recv().await;
                 }
-            }
-            println!(
-                "{:>60} {:8.2}",
-                "the same, 16 at a time, each",
-                start.elapsed().as_secs_f64() * 1e6 / ROUNDS as f64
-            );
+            };
+            report("sixteen messages to another shard and back", sample(ROUNDS / 16, round).await);
             mesh.send(ShardId(1), None);
             rt::timer::sleep(Duration::from_millis(50)).await;
         }

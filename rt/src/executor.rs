@@ -156,7 +156,7 @@ where
         let turns = glommio::spawn_local_into(turn::start(spec.options.quantum())?, lanes.network);
         let turns = turns.map_err(io::Error::from)?;
         timer::start();
-        let ring = Ring::start(spec.options.ring.clone())?;
+        let ring = Ring::start(spec.options.ring_options())?;
         let pages = PagePool::new(spec.options.page_bytes);
         ring.adopt(&pages);
         let future = make(Shard { id: spec.id, count: spec.count, ring: ring.clone(), pages });
@@ -237,6 +237,13 @@ fn make_executor(options: &ExecutorOptions) -> io::Result<LocalExecutor> {
 }
 
 impl ExecutorOptions {
+    /// A thread that spins outside the kernel must be interrupted to learn of completions; one that sleeps need not.
+    fn ring_options(&self) -> RingOptions {
+        let mut options = self.ring.clone();
+        options.allow.coop_taskrun &= self.spin_us == 0;
+        options
+    }
+
     fn quantum(&self) -> Duration {
         Duration::from_micros(self.preempt_us.clamp(50, 10_000).into())
     }

@@ -13,7 +13,7 @@ use crate::{affinity, ring::Caps};
 
 mod limits;
 
-/// Fewer open files than this and a broker with a few clients and partitions runs out.
+/// Fewer open files than this, and a few hundred connections and files leave none.
 pub const OPEN_FILES_MIN: u64 = 4096;
 /// The executor does not start with less memory to lock.
 const MEMLOCK_MIN: u64 = 512 << 10;

@@ -45,17 +45,22 @@ impl<D: Disk> Store<D> {
     /// Waits for appends, commits one round, and answers which logs moved. One pump a shard calls it in a loop; it
     /// returns an error for ever once the store failed.
     pub async fn commit(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
-        assert!(!self.committing.replace(true), "one commit at a time");
-        let committed = self.commit_round().await;
-        self.committing.set(false);
-        committed
-    }
-
-    pub(super) async fn commit_round(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
         while self.queue.borrow().is_empty() {
             self.check_failure()?;
             self.work.wait().await;
         }
+        self.commit_round().await
+    }
+
+    /// One round of what waits now.
+    pub(super) async fn commit_round(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
+        assert!(!self.committing.replace(true), "one commit at a time");
+        let committed = self.write_what_waits().await;
+        self.committing.set(false);
+        committed
+    }
+
+    async fn write_what_waits(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
         self.check_failure()?;
         let round = self.gather();
         while !self.journal.fits(round.body_bytes) {
@@ -79,7 +84,7 @@ impl<D: Disk> Store<D> {
         self.failure.borrow().as_ref().map_or(Ok(()), |why| Err(Failed(why.clone())))
     }
 
-    /// Is there anything to commit?
+    /// Nothing waits for a commit, and none is under way.
     pub fn is_idle(&self) -> bool {
         self.queue.borrow().is_empty() && !self.committing.get()
     }

@@ -1,9 +1,8 @@
 //! Small on purpose: Miri runs all of this.
 
-use super::*;
+use super::{pool::SPARE_SLABS_MAX, *};
 
-use std::sync::mpsc;
-use std::thread;
+use std::{cell::RefCell, rc::Rc, sync::mpsc, thread};
 
 const BUDGET: usize = 2 * SLAB_BYTES;
 
