@@ -13,6 +13,10 @@ const SNAPSHOTS_KEPT: usize = 2;
 /// A file with less reserve than this behind a stream is made longer.
 const SPACE_LOW_BYTES: u64 = 4 << 20;
 const STREAM_BYTES_MIN: u64 = 1 << 20;
+/// An active segment with this much that its index files do not know gets them written again, or with this share of it
+/// if that is more: so they cost a constant factor, and a start after a kill scans little.
+const UNINDEXED_BYTES_MAX: u64 = 256 << 10;
+const UNINDEXED_SHARE: u64 = 8;
 
 /// How far a log was in its files when a sync began.
 pub(crate) struct SyncMark<F> {
@@ -58,6 +62,34 @@ impl<F: Clone + 'static> Log<F> {
         };
         for offset in surplus {
             remove_if_there(disk, &self.segment_path(offset, SegmentFile::Snapshot)).await?;
+        }
+        Ok(())
+    }
+
+    /// The index files of the active segment, as far as it is on stable storage: an entry must never name bytes that a
+    /// crash may replace by others. A start after a crash scans only what they do not know.
+    pub(crate) async fn write_active_indexes<D>(&self, disk: &D, _turn: &Turn<'_, F>) -> io::Result<()>
+    where
+        D: Disk<File = F>,
+    {
+        let (base, bytes, offsets, times) = {
+            let state = self.state.borrow();
+            let active = state.segments.back().expect("a log has an active segment");
+            let behind = active.flushed.saturating_sub(active.indexed);
+            let Some(indexes) = active.indexes.as_ref() else { return Ok(()) };
+            if behind < UNINDEXED_BYTES_MAX.max(active.indexed / UNINDEXED_SHARE) {
+                return Ok(());
+            }
+            let (mut offsets, mut times) = (indexes.offset.clone(), indexes.time.clone());
+            offsets.truncate_to(state.recovery_point);
+            times.truncate_to(state.recovery_point);
+            (active.base, active.flushed, offsets, times)
+        };
+        disk.write_small(&self.segment_path(base, SegmentFile::OffsetIndex), offsets.as_bytes().to_vec())
+            .await?;
+        disk.write_small(&self.segment_path(base, SegmentFile::TimeIndex), times.as_bytes().to_vec()).await?;
+        if let Some(active) = self.state.borrow_mut().segments.back_mut().filter(|s| s.base == base) {
+            active.indexed = bytes;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     block_reader::BlockReader,
     chunk_cache::ChunkCache,
-    disk::Disk,
+    disk::{Disk, is_full},
     epochs::{EpochCache, LEADER_EPOCH_FILE},
     index::{OffsetIndex, SegmentIndexes, TimeIndex},
     producers::{ProducerLimits, ProducerStates},
@@ -104,6 +104,14 @@ pub(crate) async fn open_log<D: Disk>(
         offline: Cell::new(false),
         deleted: Cell::new(false),
     });
+    if !bases.is_empty() {
+        // What was scanned now need not be scanned again after the next crash.
+        let turn = log.try_turn().expect("nobody else knows this log yet");
+        match log.write_active_indexes(cache.disk(), &turn).await {
+            Err(error) if is_full(&error) => {}
+            done => done?,
+        }
+    }
     load_epochs(cache, &log).await?;
     load_producers(cache, &log, now).await?;
     Ok(log)
@@ -207,6 +215,7 @@ async fn open_active<D: Disk>(
         tail.resume(segment.base, block_at, page);
     }
     segment.indexes = Some(indexes);
+    segment.indexed = indexed_until;
     segment.file = Some(file);
     segment.finished = false;
     Ok(next)

@@ -22,6 +22,8 @@ pub(crate) struct Segment<F> {
     pub(crate) first_timestamp: Option<Timestamp>,
     /// The file has its exact length and its index files are there.
     pub(crate) finished: bool,
+    /// Bytes that the index files of an active segment cover: see `Log::write_active_indexes`.
+    pub(crate) indexed: u64,
     /// A length that was cut would survive a power cut.
     pub(crate) length_flushed: bool,
 }
@@ -39,6 +41,7 @@ impl<F> Segment<F> {
             indexes: Some(SegmentIndexes::new(base, limits)),
             first_timestamp: None,
             finished: false,
+            indexed: 0,
             length_flushed: true,
         }
     }

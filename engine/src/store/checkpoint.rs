@@ -6,6 +6,7 @@
 //!   sync                                         (one call for all of them)
 //!   write the recovery points
 //!   superblock: the tail is S + 1                (only now may frames <= S be overwritten)
+//!   index files of active segments               (what is synced; a start after a crash scans the rest)
 //! ```
 
 use std::io;
@@ -42,6 +43,18 @@ impl<D: Disk> Store<D> {
             tracing::info!(data = %self.options.data_dir.display(), "there is room on the disk again: produce goes on");
         }
         self.journal_room.wake_all();
+        self.write_active_indexes(&logs).await;
+    }
+
+    async fn write_active_indexes(&self, logs: &[SharedLog<D::File>]) {
+        let logs: Vec<_> = logs.iter().filter(|log| !log.deleted.get()).cloned().collect();
+        let results = for_each_bounded(logs, WRITES_MAX, |log| async move {
+            let turn = log.turn().await;
+            log.write_active_indexes(&self.disk, &turn).await
+        });
+        for result in results.await {
+            self.note_segment_result(result);
+        }
     }
 
     /// `false` if the disk is full (or worse): what was not written stays where it is.
