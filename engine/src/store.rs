@@ -68,6 +68,9 @@ pub struct Store<D: Disk> {
     journal_room: Notify,
     page_room: Notify,
     maintenance: Notify,
+    maintenance_due: Cell<bool>,
+    /// A commit waits for room in the journal.
+    journal_wanted: Cell<bool>,
     failure: RefCell<Option<Rc<str>>>,
     disk_full: Cell<bool>,
     serial: Cell<u64>,
@@ -106,6 +109,8 @@ impl<D: Disk> Store<D> {
             journal_room: Notify::new(),
             page_room: Notify::new(),
             maintenance: Notify::new(),
+            maintenance_due: Cell::new(false),
+            journal_wanted: Cell::new(false),
             failure: RefCell::default(),
             disk_full: Cell::new(false),
             serial: Cell::new(0),
@@ -164,9 +169,10 @@ impl<D: Disk> Store<D> {
             state.unsynced = true;
             self.unsynced.borrow_mut().push(log.clone());
         }
-        if state.config.durability == Durability::Memory {
+        if state.config.durability == Durability::Memory && !state.queued {
             // Nobody waits for these bytes: they go to their segment with the next destage, without the journal.
             state.pending.clear();
+            state.unjournaled = state.ends.end;
         } else if !state.queued {
             state.queued = true;
             self.queue.borrow_mut().push_back(log.clone());
@@ -174,7 +180,7 @@ impl<D: Disk> Store<D> {
         }
         drop(state);
         if log.unwritten_bytes() >= maintain::DESTAGE_BYTES {
-            self.maintenance.wake_all();
+            self.want_maintenance();
         }
     }
 
@@ -236,7 +242,7 @@ impl<D: Disk> Store<D> {
     /// Waits until `has_room`.
     pub async fn room(&self) {
         while !self.has_room() && self.failure.borrow().is_none() {
-            self.maintenance.wake_all();
+            self.want_maintenance();
             self.page_room.wait().await;
         }
     }
@@ -270,7 +276,7 @@ impl<D: Disk> Store<D> {
         self.work.wake_all();
         self.journal_room.wake_all();
         self.page_room.wake_all();
-        self.maintenance.wake_all();
+        self.want_maintenance();
     }
 
     /// An error of a segment write: a full disk is waited for, anything else is final.

@@ -3,7 +3,7 @@
 
 use std::{io, rc::Rc};
 
-use model::batch::Crc32c;
+use model::{Offset, batch::Crc32c};
 
 use super::Store;
 use crate::{
@@ -33,12 +33,13 @@ pub struct Failed(pub Rc<str>);
 struct Round<F> {
     runs: Vec<RunBytes>,
     /// The logs of the round, in order; a log has several runs if a segment was rolled.
-    logs: Vec<(SharedLog<F>, model::Offset)>,
+    logs: Vec<(SharedLog<F>, Offset)>,
     body_bytes: usize,
     durable: bool,
     bypass: Vec<SharedLog<F>>,
-    /// Logs with a batch that no frame holds: written and flushed however long it takes.
-    oversized: Vec<SharedLog<F>>,
+    /// Logs with a batch that no frame holds, or behind others that no journal has: written and flushed however long it
+    /// takes.
+    written_out: Vec<SharedLog<F>>,
 }
 
 impl<D: Disk> Store<D> {
@@ -61,13 +62,9 @@ impl<D: Disk> Store<D> {
     }
 
     async fn write_what_waits(&self) -> Result<Vec<SharedLog<D::File>>, Failed> {
-        self.check_failure()?;
+        self.wait_for_journal().await?;
+        // From here to the turns that `write_round` takes nothing is awaited: what is true while gathering stays true.
         let round = self.gather();
-        while !self.journal.fits(round.body_bytes) {
-            self.check_failure()?;
-            self.maintenance.wake_all();
-            self.journal_room.wait().await;
-        }
         if let Err(error) = self.write_round(&round).await {
             self.fail("a journal commit", &error);
         }
@@ -78,6 +75,42 @@ impl<D: Disk> Store<D> {
             log
         });
         Ok(committed.collect())
+    }
+
+    async fn wait_for_journal(&self) -> Result<(), Failed> {
+        loop {
+            self.check_failure()?;
+            if self.journal.fits(self.waiting_body_bytes()) {
+                self.journal_wanted.set(false);
+                return Ok(());
+            }
+            self.journal_wanted.set(true);
+            self.want_maintenance();
+            self.journal_room.wait().await;
+        }
+    }
+
+    /// The most that the next round puts into its frame.
+    fn waiting_body_bytes(&self) -> usize {
+        let most = self.body_bytes_max() + frame::ENTRY_BYTES;
+        let mut bytes = 0;
+        for log in self.queue.borrow().iter() {
+            let state = log.state.borrow();
+            let mut segment = None;
+            for p in &state.pending {
+                let run_begins = segment.replace(p.segment_base) != Some(p.segment_base);
+                bytes += p.bytes as usize + if run_begins { frame::ENTRY_BYTES } else { 0 };
+            }
+            if bytes >= most {
+                return most;
+            }
+        }
+        bytes
+    }
+
+    /// Body of one frame, so that a small journal holds several.
+    fn body_bytes_max(&self) -> usize {
+        BODY_BYTES_MAX.min(self.journal.capacity() as usize / 4)
     }
 
     fn check_failure(&self) -> Result<(), Failed> {
@@ -91,7 +124,7 @@ impl<D: Disk> Store<D> {
 
     /// Takes as many pending batches as one frame holds. What is left stays first in the queue.
     fn gather(&self) -> Round<D::File> {
-        let body_max = BODY_BYTES_MAX.min(self.journal.capacity() as usize / 4);
+        let body_max = self.body_bytes_max();
         let mut round = Round::default();
         loop {
             let Some(log) = self.queue.borrow_mut().pop_front() else { break };
@@ -110,7 +143,7 @@ impl<D: Disk> Store<D> {
 
     /// `true` if all that the log had pending is in the round now.
     fn gather_log(&self, log: &SharedLog<D::File>, round: &mut Round<D::File>, body_max: usize) -> bool {
-        let (bypasses, mut pending) = {
+        let (bypasses, follows_memory, mut pending) = {
             let mut state = log.state.borrow_mut();
             let bytes: u64 = state.pending.iter().map(|p| u64::from(p.bytes)).sum();
             let flushed = state.config.durability == Durability::Flushed;
@@ -122,14 +155,27 @@ impl<D: Disk> Store<D> {
                 .back()
                 .is_some_and(|s| first.is_some_and(|(base, at)| base == s.base && s.written <= at));
             // An extent that nobody flushed could be missing under later frames: only flushed ones bypass the journal.
-            (bytes >= BYPASS_BYTES && flushed && untouched, std::mem::take(&mut state.pending))
+            let bypasses = bytes >= BYPASS_BYTES && flushed && untouched;
+            // The topic was answered from memory until now: what the journal lacks must be in the segment before the
+            // journal goes on behind it, or recovery finds a hole.
+            let follows_memory = !state.pending.is_empty() && state.unjournaled > state.recovery_point;
+            (bypasses, follows_memory, std::mem::take(&mut state.pending))
         };
-        if bypasses && log.is_ready_for_bypass() && !log.writing.get() {
-            self.add_extent(log, round, &pending);
-            return true;
-        }
-        if pending.iter().any(|p| p.bytes as usize > body_max) {
-            self.add_oversized(log, round, &pending);
+        let bypasses = bypasses && log.is_ready_for_bypass() && !log.writing.get();
+        let bypasses = bypasses && !follows_memory;
+        let oversized = pending.iter().any(|p| p.bytes as usize > body_max);
+        if bypasses || oversized || follows_memory {
+            // Such a log is one run, or one for each segment it filled: no more of them than the frame has room for.
+            if !round.runs.is_empty() && round.body_bytes + runs_of(&pending) * frame::ENTRY_BYTES > body_max
+            {
+                log.state.borrow_mut().pending = pending;
+                return false;
+            }
+            if bypasses {
+                self.add_extent(log, round, &pending);
+            } else {
+                self.add_written_out(log, round, &pending);
+            }
             return true;
         }
         let mut taken = 0;
@@ -159,7 +205,7 @@ impl<D: Disk> Store<D> {
         round.bypass.push(log.clone());
     }
 
-    fn add_oversized(&self, log: &SharedLog<D::File>, round: &mut Round<D::File>, pending: &[Pending]) {
+    fn add_written_out(&self, log: &SharedLog<D::File>, round: &mut Round<D::File>, pending: &[Pending]) {
         let mut rest = pending;
         while !rest.is_empty() {
             let (run, after) = rest.split_at(run_length(rest, usize::MAX));
@@ -167,7 +213,7 @@ impl<D: Disk> Store<D> {
             rest = after;
         }
         round.logs.push((log.clone(), pending[pending.len() - 1].next_offset));
-        round.oversized.push(log.clone());
+        round.written_out.push(log.clone());
     }
 
     async fn write_round(&self, round: &Round<D::File>) -> io::Result<()> {
@@ -181,10 +227,15 @@ impl<D: Disk> Store<D> {
         let extents = for_each_bounded(turns, BYPASS_WRITES, |(log, turn)| async move {
             log.write_out(&self.disk, flush, &turn).await
         });
-        for log in &round.oversized {
+        for log in &round.written_out {
             let turn = log.turn().await;
+            let unjournaled = log.state.borrow().unjournaled;
             log.write_out(&self.disk, Flush::No, &turn).await?;
             self.disk.flush_everything(self.journal.file()).await?;
+            let mut state = log.state.borrow_mut();
+            if state.unjournaled == unjournaled {
+                state.unjournaled = Offset::ZERO;
+            }
         }
         let (journal, extents) = both(self.journal.write(&round.runs, round.durable), extents).await;
         extents.into_iter().collect::<io::Result<()>>()?;
@@ -194,9 +245,13 @@ impl<D: Disk> Store<D> {
 
 impl<F> Default for Round<F> {
     fn default() -> Self {
-        let (runs, logs, bypass, oversized) = Default::default();
-        Self { runs, logs, body_bytes: 0, durable: false, bypass, oversized }
+        let (runs, logs, bypass, written_out) = Default::default();
+        Self { runs, logs, body_bytes: 0, durable: false, bypass, written_out }
     }
+}
+
+fn runs_of(pending: &[Pending]) -> usize {
+    1 + pending.windows(2).filter(|pair| pair[0].segment_base != pair[1].segment_base).count()
 }
 
 /// How many batches from the front lie side by side and fit in `bytes_max` as one run.

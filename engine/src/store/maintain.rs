@@ -23,7 +23,19 @@ const EVICT_PERCENT: usize = 75;
 impl<D: Disk> Store<D> {
     /// Waits until something asks for `maintain` before the next tick does.
     pub async fn maintenance_wanted(&self) {
-        self.maintenance.wait().await;
+        loop {
+            let changed = self.maintenance.wait();
+            if self.maintenance_due.take() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Also heard by a pump that is at work right now.
+    pub(super) fn want_maintenance(&self) {
+        self.maintenance_due.set(true);
+        self.maintenance.wake_all();
     }
 
     /// One pump a shard calls this on a tick and when it is wanted. Returns when what was due is done.
@@ -54,7 +66,9 @@ impl<D: Disk> Store<D> {
         let half = self.journal.capacity() / 2;
         let oldest = self.unsynced.borrow().iter().map(|log| log.state.borrow().unsynced_since).min();
         let aged = oldest.is_some_and(|since| now.0.saturating_sub(since.0) >= self.options.checkpoint_ms);
-        self.journal.live_bytes() > half || aged || (self.disk_full.get() && oldest.is_some())
+        // A ring can be too full for the next frame long before it is half full: frames do not wrap.
+        let wanted = self.journal_wanted.get() && self.journal.live_bytes() > 0;
+        self.journal.live_bytes() > half || wanted || aged || (self.disk_full.get() && oldest.is_some())
     }
 
     /// Writes the logs with much in memory only, and keeps files of streams longer than their bytes.
