@@ -163,7 +163,6 @@ fn clients_that_fetch_and_never_read_are_held_back() {
 /// Answers that wait to be sent hold pages. If all of a shard's pages are held so, others must be served all the same:
 /// whoever does not read is the one to wait, or to go.
 #[test]
-#[ignore = "known: answers that nobody reads can hold every page of a shard"]
 fn clients_that_hold_all_pages_of_a_shard_do_not_stop_the_others() {
     const RUDE: i64 = 16;
     // Pages are half of the free memory, but no more than this for a shard.

@@ -10,7 +10,7 @@
 //! soon as its place in the log is settled. The socket is not read while too many requests are under way, too many bytes
 //! wait to be sent, or the shard has no room; then TCP holds the client back.
 
-use std::{cell::Cell, io, rc::Rc};
+use std::{cell::Cell, io, rc::Rc, time::Duration};
 
 use engine::Disk;
 use model::Millis;
@@ -42,6 +42,14 @@ pub(crate) struct Connection<D: Disk> {
     /// A handler is at work on a request that the reader waits for.
     handling: Cell<bool>,
     stopping: Cell<bool>,
+    /// While an answer with pages of records is on its way out: how much the client has taken, and since when no more.
+    taken: Cell<Option<Taken>>,
+}
+
+#[derive(Clone, Copy)]
+struct Taken {
+    bytes: u64,
+    since: Millis,
 }
 
 /// Why the reader stops.
@@ -54,8 +62,9 @@ enum End {
 impl<D: Disk> Connection<D> {
     pub(crate) fn new(shard: Rc<Shard<D>>, stream: Stream, peer: Peer) -> Self {
         let active = Cell::new(shard.clock().now());
-        let (handling, stopping) = (Cell::new(false), Cell::new(false));
-        Self { shard, stream, peer: Rc::new(peer), answers: Answers::default(), active, handling, stopping }
+        let (handling, stopping, taken) = Default::default();
+        let (peer, answers) = (Rc::new(peer), Answers::default());
+        Self { shard, stream, peer, answers, active, handling, stopping, taken }
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -189,10 +198,24 @@ impl<D: Disk> Connection<D> {
             parts.extend(more);
         }
         if parts.is_empty() {
-            self.stream.send_all(&header).await
-        } else {
-            self.stream.send_vectored(header, parts).await
+            return self.stream.send_all(&header).await;
         }
+        self.taken.set(Some(Taken { bytes: 0, since: self.shard.clock().now() }));
+        let sent = self.stream.send_vectored(header, parts).await;
+        self.taken.set(None);
+        sent
+    }
+
+    /// Has its client taken nothing of an answer that holds pages, for `patience`? To be asked now and then.
+    pub(crate) fn is_stuck(&self, now: Millis, patience: Duration) -> bool {
+        let (Some(taken), Ok(bytes)) = (self.taken.get(), self.stream.acknowledged_bytes()) else {
+            return false;
+        };
+        if bytes != taken.bytes {
+            self.taken.set(Some(Taken { bytes, since: now }));
+            return false;
+        }
+        now.since(taken.since) >= patience
     }
 
     /// Does nobody use it? A handler at work, and an answer that waits for this broker, are use.
@@ -211,6 +234,11 @@ impl<D: Disk> Connection<D> {
     /// Ends at once, whatever is under way.
     pub(crate) fn cut(&self) {
         let _ = self.stream.shutdown();
+    }
+
+    /// As `cut`, and what the client has not taken yet is dropped.
+    pub(crate) fn abort(&self) {
+        let _ = self.stream.abort();
     }
 }
 

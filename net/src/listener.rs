@@ -31,6 +31,9 @@ use crate::{
 
 /// How often idle connections are looked for, at the most.
 const SWEEP_MAX: Duration = Duration::from_secs(10);
+/// While a shard has no room: how often clients that hold it up are looked for, and how long each may take nothing.
+const STUCK_SWEEP: Duration = Duration::from_millis(250);
+const STUCK_PATIENCE: Duration = Duration::from_secs(1);
 /// Pause after accepting failed for a reason that may stay.
 const FAILED_PAUSE: Duration = Duration::from_millis(100);
 
@@ -142,6 +145,29 @@ impl<D: Disk> Server<D> {
         for connection in self.connections.borrow().values().filter(|c| c.is_idle_since(before)) {
             tracing::debug!(peer = %connection.peer().address, "connection closed: idle");
             connection.cut();
+        }
+    }
+
+    /// Answers lie in the pages they were read from until the client has taken them. When that leaves a shard no room
+    /// for anybody, clients that take nothing lose their connection, for ever. One pump a shard.
+    pub async fn run_stuck(&self) {
+        loop {
+            self.shard.starved().await;
+            while !self.shard.has_room() && self.shard.store().failure().is_none() {
+                rt::timer::sleep(STUCK_SWEEP).await;
+                self.cut_stuck(self.shard.clock().now());
+            }
+        }
+    }
+
+    fn cut_stuck(&self, now: Millis) {
+        for connection in self.connections.borrow().values().filter(|c| c.is_stuck(now, STUCK_PATIENCE)) {
+            self.shard.metrics().connections_stuck.add(1);
+            tracing::warn!(
+                peer = %connection.peer().address, client = %connection.peer().software(),
+                "connection closed: the client reads nothing, and its answer holds memory that others wait for"
+            );
+            connection.abort();
         }
     }
 

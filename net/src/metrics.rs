@@ -17,6 +17,8 @@ pub struct Metrics {
     pub connections_refused: Count,
     /// Connections closed for what they sent.
     pub connections_malformed: Count,
+    /// Closed because the client took nothing while the shard had no room.
+    pub connections_stuck: Count,
     pub records_bytes_in: Count,
     pub records_bytes_out: Count,
 }
@@ -44,6 +46,7 @@ impl Default for Metrics {
             connections_closed: Count::default(),
             connections_refused: Count::default(),
             connections_malformed: Count::default(),
+            connections_stuck: Count::default(),
             records_bytes_in: Count::default(),
             records_bytes_out: Count::default(),
         }

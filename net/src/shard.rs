@@ -10,6 +10,7 @@ use coordinator::{
 use engine::{Disk, Store};
 use model::{BrokerId, ErrorCode, ShardId, TopicId};
 use replication::PartitionTable;
+use rt::notify::Notify;
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -56,6 +57,7 @@ pub struct Shard<D: Disk> {
     control: ControlPort,
     images: Images,
     pressure: Pressure,
+    starved: Notify,
     pub(crate) frames: Rc<FrameBudget>,
     pub(crate) sessions: RefCell<FetchSessions>,
     pub(crate) producer_ids: ProducerIds,
@@ -84,6 +86,7 @@ impl<D: Disk> Shard<D> {
             control: ControlPort::new(id, link.clone()),
             images: Images::new(id, count, link.clone()),
             pressure: Pressure::new(id, count, link.clone()),
+            starved: Notify::new(),
             frames: FrameBudget::new(usize::try_from(frame_bytes_max).unwrap_or(0)),
             link,
             sessions: RefCell::new(FetchSessions::new(id, count, slots.div_ceil(usize::from(count)), seed)),
@@ -214,10 +217,16 @@ impl<D: Disk> Shard<D> {
                 // Room never comes back; requests go on and are refused one by one.
                 return;
             }
+            self.starved.wake_all();
             self.store().room().await;
             self.link.unclogged().await;
             self.pressure.eased().await;
         }
+    }
+
+    /// Waits until somebody waits for room.
+    pub(crate) async fn starved(&self) {
+        self.starved.wait().await;
     }
 
     #[cfg(test)]

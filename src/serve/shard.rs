@@ -216,6 +216,8 @@ impl Rooms {
         }
         let server = self.server.clone();
         rt::spawn(async move { server.run_idle().await });
+        let server = self.server.clone();
+        rt::spawn(async move { server.run_stuck().await });
         Ok(())
     }
 

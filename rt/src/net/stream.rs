@@ -150,6 +150,18 @@ impl Stream {
             outcome => outcome,
         }
     }
+
+    /// Bytes that the peer's kernel has taken: while a send is under way, how far it got.
+    pub fn acknowledged_bytes(&self) -> io::Result<u64> {
+        socket::acknowledged_bytes(&self.0.fd)
+    }
+
+    /// As `shutdown`, and what was not sent yet is dropped instead of tried for minutes: pages in it come back, also
+    /// while others still have this stream.
+    pub fn abort(&self) -> io::Result<()> {
+        socket::disconnect(&self.0.fd)?;
+        self.shutdown()
+    }
 }
 
 impl fmt::Debug for Stream {
