@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod controller;
+pub mod group;
 pub mod metadata;
 
 pub use config::{BrokerConfig, TopicConfig};
