@@ -25,7 +25,7 @@ use crate::{
     records,
 };
 
-mod lifecycle;
+pub(crate) mod lifecycle;
 pub(crate) mod open;
 pub(crate) mod read;
 pub(crate) mod segment;
@@ -158,6 +158,8 @@ pub(crate) struct LogState<F> {
     pub(crate) producers: ProducerStates,
     pub(crate) epochs: EpochCache,
     pub(crate) pending: Vec<Pending>,
+    /// Below this are batches that no journal has: they were appended while the topic was answered from memory.
+    pub(crate) unjournaled: Offset,
     pub(crate) ends: Ends,
     /// Everything below is in the segment files.
     pub(crate) in_segments: Offset,

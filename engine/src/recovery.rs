@@ -31,6 +31,7 @@ use crate::{
         scan::{self, FoundRun, ScanError},
     },
     log::{
+        lifecycle::remove_if_there,
         open::{checked_batch, offsets_with},
         write_out::segment_path,
     },
@@ -190,8 +191,11 @@ impl<D: Disk> Recovery<D> {
         if names.is_empty() {
             self.make_dir(&dir, id).await?;
         }
-        let mut rebuild = Rebuild::begin(self, dir, bases, point.unwrap_or(Offset::ZERO)).await?;
+        let start = self.log_start(id).unwrap_or(Offset::ZERO);
+        let floor = Floor { point: point.unwrap_or(Offset::ZERO), start };
+        let mut rebuild = Rebuild::begin(self, dir, bases, floor, runs.first()).await?;
         rebuild.apply(runs).await?;
+        rebuild.begin_anew_at(start).await?;
         rebuild.finish().await
     }
 
@@ -233,6 +237,15 @@ impl<D: Disk> Recovery<D> {
     }
 }
 
+/// What is known of a log's beginning. Segments are removed only below the start, and only once that is written down.
+#[derive(Clone, Copy)]
+struct Floor {
+    /// Everything below was synced.
+    point: Offset,
+    /// Everything below was deleted.
+    start: Offset,
+}
+
 /// One log on its way back: the place behind its last good byte.
 struct Rebuild<'a, D: Disk> {
     recovery: &'a Recovery<D>,
@@ -254,7 +267,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         recovery: &'a Recovery<D>,
         dir: PathBuf,
         bases: Vec<Offset>,
-        point: Offset,
+        Floor { point, start }: Floor,
+        first_run: Option<&FoundRun>,
     ) -> Result<Self, RecoveryError> {
         let first = bases.first().copied().unwrap_or(Offset::ZERO);
         // Strictly below: if the point is where a segment begins, the one before may not have its exact length yet.
@@ -271,24 +285,44 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             joined: Vec::new(),
             joined_at: 0,
         };
-        if this.bases.is_empty() {
-            if point > Offset::ZERO {
-                return Err(
-                    this.corrupt(0, format!("the log has no segment, but was synced up to offset {point}"))
-                );
+        if this.bases.is_empty() || first > point.max(start) {
+            if point > start {
+                let why = format!("it begins the log, which was synced up to offset {point}");
+                return Err(this.corrupt(0, why));
             }
-            return Ok(this);
+            // The cut took the name of the first segment and may have left those of later ones: the journal still has
+            // what was in it. A folder that others made begins where it begins.
+            if let Some(run) = first_run.map(|found| found.run).filter(|r| r.base_offset < first) {
+                (this.segment, this.next) = (run.segment_base, run.base_offset);
+                return Ok(this);
+            }
+            if this.bases.is_empty() {
+                return Ok(this);
+            }
         }
         this.file = Some(this.open(segment, false).await?);
         this.position = this.hint(point).await?;
         let torn = this.scan_until(point).await?;
-        if this.next < point {
-            let why = torn.unwrap_or_else(|| "the file ends".into());
+        // Beyond it only by a flipped offset: the point is where a batch ends.
+        if this.next < point || (this.next > point && segment < point) {
+            let why = torn.unwrap_or_else(|| format!("a batch ends at offset {}", this.next));
             return Err(
                 this.corrupt(this.position, format!("{why}, but the log was synced up to offset {point}"))
             );
         }
         Ok(this)
+    }
+
+    /// Everything that a crash left of the log was deleted before, and more: it begins anew at its start, empty, so that
+    /// no offset is given twice.
+    async fn begin_anew_at(&mut self, start: Offset) -> Result<(), RecoveryError> {
+        if self.next >= start {
+            return Ok(());
+        }
+        let old = std::mem::take(&mut self.bases);
+        self.enter(start, true).await?;
+        self.next = start;
+        Ok(self.remove_segments(old.into_iter().filter(|&base| base != start)).await?)
     }
 
     fn corrupt(&self, position: u64, why: String) -> RecoveryError {
@@ -525,34 +559,39 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         let disk = &self.recovery.disk;
         let path = segment_path(&self.dir, self.segment, SegmentFile::OffsetIndex);
         let time_path = segment_path(&self.dir, self.segment, SegmentFile::TimeIndex);
-        let (Ok(offsets), Ok(times)) = (
-            disk.read_small(&path, SIDE_FILE_BYTES_MAX).await,
-            disk.read_small(&time_path, SIDE_FILE_BYTES_MAX).await,
-        ) else {
-            return Ok(());
-        };
-        // Judged against the cut: an index that reaches beyond it is made anew, which is always safe.
-        let offset = OffsetIndex::from_bytes(self.segment, u32::MAX, &offsets, self.position as u32);
-        let time = TimeIndex::from_bytes(self.segment, u32::MAX, &times);
-        let sound = offset.is_ok() && time.is_ok_and(|t| t.last_entry().offset < self.next);
-        if !sound {
-            disk.remove(&path).await?;
-            disk.remove(&time_path).await?;
+        let offsets = disk.read_small(&path, SIDE_FILE_BYTES_MAX).await;
+        let times = disk.read_small(&time_path, SIDE_FILE_BYTES_MAX).await;
+        // Judged against the cut: an index that reaches beyond it is made anew, which is always safe. One of them alone
+        // may be left from a time when the log went on otherwise.
+        let offset = offsets.is_ok_and(|bytes| {
+            OffsetIndex::from_bytes(self.segment, u32::MAX, &bytes, self.position as u32)
+                .is_ok_and(|index| index.last_entry().is_none_or(|e| e.offset < self.next))
+        });
+        let time = times.is_ok_and(|bytes| {
+            TimeIndex::from_bytes(self.segment, u32::MAX, &bytes)
+                .is_ok_and(|index| index.last_entry().offset < self.next)
+        });
+        if !(offset && time) {
+            remove_if_there(disk, &path).await?;
+            remove_if_there(disk, &time_path).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_segments(&self, bases: impl Iterator<Item = Offset>) -> io::Result<()> {
+        for base in bases {
+            for file in SegmentFile::ALL {
+                remove_if_there(&self.recovery.disk, &segment_path(&self.dir, base, file)).await?;
+            }
         }
         Ok(())
     }
 
     async fn finish(mut self) -> Result<Restored, RecoveryError> {
         let cut_bytes = self.cut_here().await?;
+        let behind = self.bases.iter().copied().filter(|&b| b > self.segment);
+        self.remove_segments(behind).await?;
         let disk = &self.recovery.disk;
-        for &base in self.bases.iter().filter(|&&b| b > self.segment) {
-            for file in SegmentFile::ALL {
-                match disk.remove(&segment_path(&self.dir, base, file)).await {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    done => done?,
-                }
-            }
-        }
         for offset in offsets_with(&disk.list(&self.dir).await?, SegmentFile::Snapshot)
             .into_iter()
             .filter(|&o| o > self.next)

@@ -85,6 +85,13 @@ impl OffsetIndex {
         }
     }
 
+    /// The last entry that names a batch at or before a place, or the segment's start.
+    pub fn lookup_position(&self, position: u64) -> OffsetPosition {
+        let count = self.entries.partition_point(|e| u64::from(e.position.get()) <= position);
+        let start = OffsetPosition { offset: self.base_offset, position: 0 };
+        count.checked_sub(1).map_or(start, |i| self.entry(i))
+    }
+
     /// Forgets every entry at or above `offset`.
     pub fn truncate_to(&mut self, offset: Offset) {
         let keep = if offset.0 == i64::MIN { 0 } else { self.count_through(Offset(offset.0 - 1)) };

@@ -38,6 +38,8 @@ pub struct FoundRun {
     pub run: Run,
     frame: Rc<[u8]>,
     bytes_at: usize,
+    /// Of its frame.
+    pub sequence: u64,
     /// The run stands in the last frame: whether its extent arrived was perhaps never known to anyone.
     pub in_last_frame: bool,
 }
@@ -57,6 +59,8 @@ pub struct Contents {
     /// In the order in which they were appended.
     pub runs: Vec<FoundRun>,
     pub frame_count: u64,
+    /// Up to here the frames vouch for each other. One behind it that is damaged looks like a torn tail.
+    pub durable_sequence: u64,
 }
 
 /// Follows the chain from the superblock's tail to its end.
@@ -70,7 +74,7 @@ pub async fn scan<D: Disk>(
     let first = reader.bytes(0, COPIES * BLOCK).await?;
     let superblock =
         Superblock::newest(first).ok_or_else(|| ScanError::NoSuperblock { path: path.clone() })?;
-    let mut contents = Contents { superblock, runs: Vec::new(), frame_count: 0 };
+    let mut contents = Contents { superblock, runs: Vec::new(), frame_count: 0, durable_sequence: 0 };
     let mut expected = superblock.tail;
     let mut position = superblock.tail_position;
     let mut last_frame_from = 0;
@@ -81,12 +85,14 @@ pub async fn scan<D: Disk>(
         }
         let Some((frame, bytes)) = found else { break };
         let bytes: Rc<[u8]> = bytes.into();
+        contents.durable_sequence = frame.header.durable_sequence.get();
         let earlier = std::mem::replace(&mut last_frame_from, contents.runs.len());
         contents.runs[earlier..].iter_mut().for_each(|r| r.in_last_frame = false);
         contents.runs.extend(frame.runs.iter().map(|&(run, bytes_at)| FoundRun {
             run,
             frame: bytes.clone(),
             bytes_at,
+            sequence: expected.sequence,
             in_last_frame: true,
         }));
         contents.frame_count += 1;

@@ -175,7 +175,7 @@ impl<F: Clone + 'static> Log<F> {
     }
 }
 
-async fn remove_if_there<D: Disk>(disk: &D, path: &std::path::Path) -> io::Result<()> {
+pub(crate) async fn remove_if_there<D: Disk>(disk: &D, path: &std::path::Path) -> io::Result<()> {
     match disk.remove(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,

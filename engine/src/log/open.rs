@@ -21,7 +21,7 @@ use crate::{
     chunk_cache::ChunkCache,
     disk::{Disk, is_full},
     epochs::{EpochCache, LEADER_EPOCH_FILE},
-    index::{OffsetIndex, SegmentIndexes, TimeIndex},
+    index::{OffsetIndex, OffsetPosition, SegmentIndexes, TimeIndex},
     producers::{ProducerLimits, ProducerStates},
     properties::{
         PARTITION_METADATA_FILE, PartitionMetadata,
@@ -89,6 +89,7 @@ pub(crate) async fn open_log<D: Disk>(
             producers: ProducerStates::new(ProducerLimits::default(), start),
             epochs: EpochCache::default(),
             pending: Vec::new(),
+            unjournaled: Offset::ZERO,
             ends: Ends { start, end, written: end, durable: end, acknowledged: end },
             in_segments: end,
             recovery_point: end,
@@ -159,7 +160,8 @@ async fn closed_segment<D: Disk>(
     Ok(segment)
 }
 
-/// The last segment is scanned from its last index entry on, and its last block is brought back into memory.
+/// The last segment is scanned from its last index entry on, and its last block is brought back into memory. Nobody
+/// checks what is read from memory, so the scan begins at or before that block.
 async fn open_active<D: Disk>(
     cache: &ChunkCache<D>,
     dir: &Path,
@@ -172,18 +174,16 @@ async fn open_active<D: Disk>(
     let file = disk.open(&path, false).await?;
     let mut indexes = read_indexes(disk, dir, segment, config).await;
     let mut reader = BlockReader::new(disk.clone(), file.clone(), cache.pages().clone()).await?;
-    if let Some(entry) = indexes.offset.last_entry() {
-        let batch = checked_batch(&mut reader, u64::from(entry.position)).await?;
-        if !batch.is_ok_and(|(header, _)| header.last_offset() == entry.offset) {
+    let block_at = segment.bytes - segment.bytes % BLOCK as u64;
+    for entry in [indexes.offset.last_entry(), Some(scan_start(&indexes, block_at))].into_iter().flatten() {
+        if entry.position > 0 && !names_batch(&mut reader, entry).await? {
             tracing::warn!(dir = %dir.display(), segment = %segment.base, "the offset index names no batch: rebuilding it");
             indexes = SegmentIndexes::new(segment.base, config.index);
+            break;
         }
     }
-    // The time index may lag behind the offset index: what it has not seen is looked at again.
-    let timed = indexes.offset.lookup(indexes.time.last_entry().offset).position;
-    let indexed = indexes.offset.last_entry().map_or(0, |e| e.position);
-    let indexed_until = u64::from(indexed);
-    let mut position = u64::from(indexed.min(timed));
+    let indexed_until = indexes.offset.last_entry().map_or(0, |e| u64::from(e.position));
+    let mut position = u64::from(scan_start(&indexes, block_at).position);
     let mut next = segment.base;
     while position < segment.bytes {
         let batch = checked_batch(&mut reader, position).await?;
@@ -207,7 +207,6 @@ async fn open_active<D: Disk>(
         let first = checked_batch(&mut reader, 0).await?;
         segment.first_timestamp = first.ok().map(|(header, _)| header.max_timestamp());
     }
-    let block_at = segment.bytes - segment.bytes % BLOCK as u64;
     if block_at < segment.bytes {
         let mut page =
             cache.pages().take(BLOCK).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
@@ -219,6 +218,18 @@ async fn open_active<D: Disk>(
     segment.file = Some(file);
     segment.finished = false;
     Ok(next)
+}
+
+/// Where to begin: the time index may lag behind the offset index, and what it has not seen is looked at again.
+fn scan_start(indexes: &SegmentIndexes, block_at: u64) -> OffsetPosition {
+    let timed = indexes.offset.lookup(indexes.time.last_entry().offset);
+    let before_block = indexes.offset.lookup_position(block_at);
+    if timed.position < before_block.position { timed } else { before_block }
+}
+
+async fn names_batch<D: Disk>(reader: &mut BlockReader<D>, entry: OffsetPosition) -> io::Result<bool> {
+    let batch = checked_batch(reader, u64::from(entry.position)).await?;
+    Ok(batch.is_ok_and(|(header, _)| header.last_offset() == entry.offset))
 }
 
 /// The whole batch at a position, its checksum right, or what is wrong with it.
@@ -273,12 +284,13 @@ async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -
         let end = state.ends.end;
         state.epochs_changed |= state.epochs.truncate_from_end(end);
     }
-    let known = log.state.borrow().epochs.latest().map_or(log.ends().start, |e| e.start_offset);
-    if known >= log.ends().end {
+    let ends = log.ends();
+    let known = log.state.borrow().epochs.latest().map_or(ends.start, |e| e.start_offset.max(ends.start));
+    if known >= ends.end {
         return Ok(());
     }
     let last = {
-        let mut walk = log.walk_to(cache, log.ends().end + -1).await?;
+        let mut walk = log.walk_to(cache, ends.end + -1).await?;
         walk.header().await?.map(|h| h.leader_epoch())
     };
     let latest = log.state.borrow().epochs.latest().map(|e| e.epoch);

@@ -76,12 +76,17 @@ impl<F: Clone + 'static> Log<F> {
             let first = out.slices.is_empty();
             let too_much = out.bytes + bytes > range.bytes_max && !(first && range.at_least_one);
             if header.last_offset() >= range.until || too_much {
-                break;
+                // A batch that only seems to reach that far would end every read here and never be looked at.
+                if first {
+                    walk.take(&header, bytes, &mut Vec::new()).await?;
+                }
+                return Ok(out);
             }
             walk.take(&header, bytes, &mut out.slices).await?;
             out.bytes += bytes;
         }
-        Ok(out)
+        // There is no batch where the log says that there is one: a flipped length led past it.
+        if out.slices.is_empty() { Err(walk.corrupt()) } else { Ok(out) }
     }
 
     /// The first record at or after a time: its offset and timestamp. Looks inside batches.
@@ -293,19 +298,57 @@ impl<F: Clone + 'static> Log<F> {
                 .map_err(|e| e.to_string()),
             (Err(e), _) | (_, Err(e)) => Err(e.to_string()),
         };
-        let indexes = match loaded {
-            // A time index without entries says nothing about a segment with records.
-            Ok((offset, time)) if time.max().timestamp.0 >= 0 || bytes == 0 => {
-                SegmentIndexes::of(offset, time, limits)
+        match loaded {
+            Ok((offset, time)) => {
+                self.complete_indexes(cache, base, SegmentIndexes::of(offset, time, limits)).await
             }
-            Ok(_) => return self.rebuild_indexes(cache, base).await,
             Err(why) => {
                 tracing::warn!(dir = %self.dir.display(), segment = %base, %why, "rebuilding the indexes of a segment");
-                return self.rebuild_indexes(cache, base).await;
+                self.rebuild_indexes(cache, base).await
             }
-        };
+        }
+    }
+
+    /// Index files are not flushed with their segment: after a crash they may be those of a time when it was shorter, and
+    /// its newest timestamp another one. So the batches behind the last entry are looked at, few if the files are whole.
+    async fn complete_indexes<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        base: Offset,
+        mut indexes: SegmentIndexes,
+    ) -> Result<(), ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        let (known, newest) = (indexes.offset.entry_count(), indexes.time.last_entry());
+        let last = indexes.offset.last_entry();
+        let from = indexes.offset.lookup(newest.offset);
+        let mut walk = Walk::new(self, cache, base, u64::from(from.position));
+        let mut due = [Some(from).filter(|from| from.position > 0), last].into_iter().flatten().peekable();
+        while let Some(header) = walk.header_within(base).await? {
+            while let Some(entry) = due.next_if(|entry| u64::from(entry.position) <= walk.at) {
+                if u64::from(entry.position) != walk.at || header.last_offset() != entry.offset {
+                    tracing::warn!(dir = %self.dir.display(), segment = %base, "an index entry names no batch");
+                    return self.rebuild_indexes(cache, base).await;
+                }
+            }
+            let Ok(bytes) = walk.batch_bytes(&header) else {
+                return self.rebuild_indexes(cache, base).await;
+            };
+            if last.is_none_or(|last| walk.at > u64::from(last.position)) {
+                indexes.append(&header, walk.at as u32, bytes as u32);
+            } else {
+                indexes.time.observe(header.max_timestamp(), header.last_offset());
+            }
+            walk.skip(&header, bytes);
+        }
         let mut state = self.state.borrow_mut();
         if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
+            if i + 1 < state.segments.len() {
+                indexes.seal();
+                state.segments[i].finished &=
+                    known == indexes.offset.entry_count() && newest == indexes.time.last_entry();
+            }
             state.segments[i].indexes.get_or_insert(indexes);
         }
         Ok(())
@@ -344,7 +387,9 @@ impl<'a, D: Disk> Walk<'a, D> {
                 return Ok(Some(header));
             }
             let state = self.log.state.borrow();
-            let i = state.segments.partition_point(|s| s.base <= self.segment);
+            // Deleted under the reader's feet, which is no corruption.
+            let here = state.segments.binary_search_by_key(&self.segment, |s| s.base);
+            let i = here.map_err(|_| ReadError::OutOfRange)? + 1;
             let Some(next) = state.segments.get(i) else { return Ok(None) };
             if self.next.is_some_and(|due| due != next.base) {
                 return Err(self.corrupt());

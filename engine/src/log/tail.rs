@@ -68,7 +68,7 @@ impl Tail {
             self.adapt(now);
         }
         while missing > 0 {
-            let page = pool.take(missing.max(self.page_bytes).min(PAGE_MAX))?;
+            let page = take_up_to(pool, missing.max(self.page_bytes))?;
             missing = missing.saturating_sub(page.capacity());
             fresh.push(page);
         }
@@ -181,6 +181,18 @@ impl Tail {
         while self.pages.front().is_some_and(|p| p.segment < base) {
             self.pages.pop_front();
         }
+    }
+}
+
+/// The largest free page up to a size: a pool near its limit may have its room in pieces only.
+fn take_up_to(pool: &PagePool, bytes: usize) -> Option<Page> {
+    let mut bytes = bytes.min(PAGE_MAX);
+    loop {
+        let page = pool.take(bytes);
+        if page.is_some() || bytes <= BLOCK {
+            return page;
+        }
+        bytes /= 2;
     }
 }
 
