@@ -44,6 +44,11 @@ pub struct EpochCache {
 
 impl EpochCache {
     pub fn read(bytes: &[u8]) -> Result<Self, MalformedCheckpoint> {
+        // A file that a crash cut inside its last number would read well.
+        if !bytes.ends_with(b"\n") {
+            let line = bytes.split(|&b| b == b'\n').count();
+            return Err(MalformedCheckpoint { line, problem: CheckpointProblem::Truncated });
+        }
         let mut starts: Vec<EpochStart> = vec![];
         read_entries(bytes, EPOCHS_MAX, |fields| {
             let [epoch, start_offset] = fields else { return Err(CheckpointProblem::Entry) };

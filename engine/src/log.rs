@@ -166,6 +166,11 @@ pub(crate) struct LogState<F> {
     /// Everything below is in synced segments: where recovery starts to look.
     pub(crate) recovery_point: Offset,
     pub(crate) epochs_changed: bool,
+    /// The epochs' file was written. It is synced before the recovery point moves: a batch's epoch lies outside its
+    /// checksum, and below that point the file vouches for it.
+    pub(crate) epochs_unsynced: bool,
+    /// The store failed: nothing is acknowledged any more, not even what arrived.
+    pub(crate) frozen: bool,
     /// Producer snapshots on disk, oldest first.
     pub(crate) snapshots: Vec<Offset>,
     /// Producer snapshots of rolled segments, still to be written.
@@ -353,6 +358,9 @@ impl<F: Clone> LogState<F> {
 
     /// Moves what may be acknowledged after one of the ends moved.
     pub(crate) fn acknowledge(&mut self) {
+        if self.frozen {
+            return;
+        }
         let reached = match self.config.durability {
             Durability::Flushed => self.ends.durable,
             Durability::Written => self.ends.written.max(self.ends.durable),
@@ -367,7 +375,7 @@ impl<F: Clone> LogState<F> {
     /// A commit carried everything below `next` to the device, and to stable storage if `flushed`.
     pub(crate) fn committed(&mut self, next: Offset, flushed: bool) {
         self.ends.written = self.ends.written.max(next);
-        if flushed {
+        if flushed && !self.frozen {
             self.ends.durable = self.ends.durable.max(next);
         }
         self.acknowledge();

@@ -25,6 +25,7 @@ use crate::{
     block_reader::BlockReader,
     checkpoint::OffsetCheckpoint,
     disk::{Disk, Flush},
+    epochs::{EpochCache, LEADER_EPOCH_FILE},
     index::{OffsetIndex, TimeIndex, relative_offset},
     journal::{
         frame::{Run, RunKind},
@@ -193,7 +194,7 @@ impl<D: Disk> Recovery<D> {
         }
         let start = self.log_start(id).unwrap_or(Offset::ZERO);
         let floor = Floor { point: point.unwrap_or(Offset::ZERO), start };
-        let mut rebuild = Rebuild::begin(self, dir, bases, floor, runs.first()).await?;
+        let mut rebuild = Rebuild::begin(self, dir, bases, floor, runs).await?;
         rebuild.apply(runs).await?;
         rebuild.begin_anew_at(start).await?;
         rebuild.finish().await
@@ -259,6 +260,21 @@ struct Rebuild<'a, D: Disk> {
     joined: Vec<u8>,
     /// Where `joined` begins.
     joined_at: u64,
+    epochs: SyncedEpochs,
+}
+
+/// The epochs of batches that were synced, whose file was synced with them.
+#[derive(Default)]
+struct SyncedEpochs {
+    epochs: EpochCache,
+    until: Offset,
+}
+
+impl SyncedEpochs {
+    fn allow(&self, header: &BatchHeader) -> bool {
+        let known = self.epochs.epoch_for(header.base_offset()).filter(|_| header.base_offset() < self.until);
+        known.is_none_or(|epoch| epoch == header.leader_epoch())
+    }
 }
 
 impl<'a, D: Disk> Rebuild<'a, D> {
@@ -268,11 +284,19 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         dir: PathBuf,
         bases: Vec<Offset>,
         Floor { point, start }: Floor,
-        first_run: Option<&FoundRun>,
+        runs: &[FoundRun],
     ) -> Result<Self, RecoveryError> {
-        let first = bases.first().copied().unwrap_or(Offset::ZERO);
+        // A cut may take the name of one segment and leave that of the next: then only the journal knows of it.
+        let mut known: Vec<Offset> =
+            bases.iter().copied().chain(runs.iter().map(|f| f.run.segment_base)).collect();
+        known.sort();
+        let first = known.first().copied().unwrap_or(Offset::ZERO);
+        // A folder that others made begins where it begins.
+        let holds_start = known.iter().copied().rfind(|&b| b <= start).unwrap_or(first);
         // Strictly below: if the point is where a segment begins, the one before may not have its exact length yet.
-        let segment = bases.iter().rev().find(|&&b| b < point).copied().unwrap_or(first);
+        let below_point = known.iter().copied().rfind(|&b| b < point).unwrap_or(first);
+        let segment = below_point.max(holds_start);
+        let (deleted, bases): (Vec<_>, Vec<_>) = bases.into_iter().partition(|&b| b < holds_start);
         let mut this = Self {
             recovery,
             dir,
@@ -284,27 +308,29 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             runs_applied: 0,
             joined: Vec::new(),
             joined_at: 0,
+            epochs: SyncedEpochs::default(),
         };
-        if this.bases.is_empty() || first > point.max(start) {
-            if point > start {
-                let why = format!("it begins the log, which was synced up to offset {point}");
-                return Err(this.corrupt(0, why));
-            }
-            // The cut took the name of the first segment and may have left those of later ones: the journal still has
-            // what was in it. A folder that others made begins where it begins.
-            if let Some(run) = first_run.map(|found| found.run).filter(|r| r.base_offset < first) {
-                (this.segment, this.next) = (run.segment_base, run.base_offset);
-                return Ok(this);
-            }
-            if this.bases.is_empty() {
-                return Ok(this);
-            }
+        // Segments below the start were removed, but a cut may bring any of their names back.
+        this.remove_segments(deleted.into_iter()).await?;
+        let is_there = this.bases.contains(&segment);
+        if point > start && (segment > point || !is_there && segment < point) {
+            let why =
+                format!("it is missing or others before it are, but the log was synced up to offset {point}");
+            return Err(this.corrupt(0, why));
+        }
+        if !is_there {
+            return Ok(this);
         }
         this.file = Some(this.open(segment, false).await?);
         this.position = this.hint(point).await?;
+        let path = this.dir.join(LEADER_EPOCH_FILE);
+        let epochs = recovery.disk.read_small(&path, SIDE_FILE_BYTES_MAX).await.ok();
+        if let Some(epochs) = epochs.and_then(|bytes| EpochCache::read(&bytes).ok()) {
+            this.epochs = SyncedEpochs { epochs, until: point };
+        }
         let torn = this.scan_until(point).await?;
-        // Beyond it only by a flipped offset: the point is where a batch ends.
-        if this.next < point || (this.next > point && segment < point) {
+        // Beyond it only by a flipped offset: the point is where a batch ends. Below the start anything may be gone.
+        if point > start && (this.next < point || this.next > point && segment < point) {
             let why = torn.unwrap_or_else(|| format!("a batch ends at offset {}", this.next));
             return Err(
                 this.corrupt(this.position, format!("{why}, but the log was synced up to offset {point}"))
@@ -351,8 +377,10 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         else {
             return Ok(0);
         };
-        // One below, so that the batch that ends at the point is looked at.
+        // One below, so that the batch that ends at the point is looked at, and a block before that: what stands in the
+        // log's last block is read from memory later, where nobody asks for its epoch.
         let entry = index.lookup(point + -1);
+        let entry = index.lookup_position(u64::from(entry.position).saturating_sub(BLOCK as u64));
         match checked_batch(&mut reader, u64::from(entry.position)).await? {
             Ok((header, _)) if header.last_offset() == entry.offset => Ok(u64::from(entry.position)),
             _ => Ok(0),
@@ -368,6 +396,12 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             let mut stopped = None;
             while self.position < reader.file_bytes() && self.next < goal {
                 match checked_batch(&mut reader, self.position).await? {
+                    Ok((header, _)) if !self.epochs.allow(&header) => {
+                        let offset = header.base_offset();
+                        stopped = Some(format!(
+                            "offset {offset} is not of the epoch that {LEADER_EPOCH_FILE} says"
+                        ));
+                    }
                     Ok((header, bytes)) if may_follow(&header, self.next, self.segment) => {
                         self.next = header.next_offset();
                         self.position += bytes as u64;

@@ -272,6 +272,9 @@ impl<D: Disk> Store<D> {
                 "{what} failed, so this data directory takes no more records; check the disk and restart"
             );
             *self.failure.borrow_mut() = Some(format!("{what}: {error}").into());
+            for log in self.logs.borrow().values() {
+                log.state.borrow_mut().frozen = true;
+            }
         }
         self.work.wake_all();
         self.journal_room.wake_all();

@@ -260,7 +260,7 @@ fn note_acknowledged(ghost: &mut Ghost, log: &MemLog) {
     let count = ghost
         .appended
         .iter()
-        .take_while(|b| BatchView::frame(b).unwrap().header().next_offset() <= safe)
+        .take_while(|b| BatchView::frame(b).expect("a whole batch").header().next_offset() <= safe)
         .count();
     ghost.acknowledged = ghost.acknowledged.max(count);
 }
@@ -293,7 +293,7 @@ fn check(disk: &MemDisk, ghosts: &Rc<RefCell<Vec<Ghost>>>, what: &str) {
             ghost.appended.truncate(n);
             ghost.end = log.ends().end.0;
         }
-        store.close().await.unwrap();
+        store.close().await.expect("a disk that works");
     });
 }
 

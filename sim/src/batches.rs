@@ -26,7 +26,8 @@ pub fn draw(
     producer: Option<(i64, i16, i32)>,
 ) -> Draft {
     let count = 1 + random.below(4) as i32;
-    let base = now.0 - random.below(50) as i64;
+    // Never below zero, which Kafka keeps for "none".
+    let base = 100 + now.0 - random.below(50) as i64;
     let mut payload = vec![];
     let mut timestamps = vec![];
     for n in 0..count {

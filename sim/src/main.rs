@@ -1,9 +1,16 @@
 //! `cargo run -p sim --release -- --seed N [--count M]`: runs seeds N, N + 1, ... A seed that fails says how to replay it.
 
-use std::{panic, time::Instant};
+use std::{
+    panic,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
 
 use anyhow::{Context, Result, bail};
 use sim::{disk::Lie, plan::Plan, world};
+
+/// The seed that runs: a release build ends where it panics, so the hook must know.
+static CURRENT: AtomicU64 = AtomicU64::new(0);
 
 struct Arguments {
     seed: u64,
@@ -30,15 +37,20 @@ fn arguments() -> Result<Arguments> {
 
 fn main() -> Result<()> {
     let Arguments { seed, count, verbose } = arguments()?;
+    let said = panic::take_hook();
+    panic::set_hook(Box::new(move |why| {
+        said(why);
+        let seed = CURRENT.load(Ordering::Relaxed);
+        eprintln!("seed {seed} fails; again: cargo run -p sim --release -- --seed {seed} --verbose");
+    }));
     let began = Instant::now();
     let (mut lives, mut crashes, mut batches) = (0, 0, 0);
     for seed in seed..seed + count {
         if verbose {
             println!("seed {seed}: {:?}", Plan::draw(seed));
         }
-        let Ok(report) = panic::catch_unwind(|| world::run(seed, Lie::None)) else {
-            bail!("seed {seed} fails; again: cargo run -p sim --release -- --seed {seed} --verbose");
-        };
+        CURRENT.store(seed, Ordering::Relaxed);
+        let report = world::run(seed, Lie::None);
         if verbose {
             println!("seed {seed}: {report:?}");
         }

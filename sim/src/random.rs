@@ -19,6 +19,7 @@ impl Random {
         random
     }
 
+    #[expect(clippy::should_implement_trait, reason = "a stream that never ends has no `None`")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

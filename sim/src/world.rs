@@ -9,7 +9,9 @@ use std::{
 };
 
 use engine::{
-    SharedLog, Store, StoreOptions, journal,
+    SharedLog, Store, StoreOptions,
+    disk::is_full,
+    journal,
     properties::names::dir_name,
     recovery::{Recovery, RecoveryError},
 };
@@ -182,7 +184,13 @@ impl World {
                 }
             }
         }
-        let starts = self.block_on(recover(self.disk.clone(), logs));
+        let mut starts = self.block_on(recover(self.disk.clone(), logs));
+        // A start needs room for what the journal holds. Without it nothing is lost, and somebody cleans up.
+        if matches!(&starts, Err(RecoveryError::Io(error)) if is_full(error)) {
+            self.disk.set_room(None);
+            starts = self.block_on(recover(self.disk.clone(), logs));
+        }
+        self.disk.set_room(None);
         let starts = starts.unwrap_or_else(|why| panic!("seed {} life {number}: refused: {why}", self.seed));
         if self.random.one_in(4) {
             let once = data_files(&self.disk);

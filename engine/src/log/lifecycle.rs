@@ -53,7 +53,11 @@ impl<F: Clone + 'static> Log<F> {
             }
         }
         if let Some(bytes) = epochs {
-            disk.write_small(&self.dir.join(LEADER_EPOCH_FILE), bytes).await?;
+            // Whole, or the one before: half a list of epochs would be believed.
+            let beside = self.dir.join(format!("{LEADER_EPOCH_FILE}.tmp"));
+            disk.write_small(&beside, bytes).await?;
+            disk.rename(&beside, &self.dir.join(LEADER_EPOCH_FILE)).await?;
+            self.state.borrow_mut().epochs_unsynced = true;
         }
         let surplus: Vec<Offset> = {
             let mut state = self.state.borrow_mut();
@@ -110,7 +114,7 @@ impl<F: Clone + 'static> Log<F> {
                 .filter(|s| s.flushed < s.written || !s.length_flushed)
                 .filter_map(|s| s.file.clone())
                 .collect(),
-            named: unsynced().all(|s| s.named || s.written == 0),
+            named: !state.epochs_unsynced && unsynced().all(|s| s.named || s.written == 0),
             written: unsynced().map(|s| (s.base, s.written, s.finished)).collect(),
             in_segments: state.in_segments,
         }
@@ -118,6 +122,10 @@ impl<F: Clone + 'static> Log<F> {
 
     pub(crate) fn synced(&self, mark: &SyncMark<F>) {
         let mut state = self.state.borrow_mut();
+        if state.frozen {
+            return;
+        }
+        state.epochs_unsynced = false;
         for &(base, written, finished) in &mark.written {
             if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
                 let segment = &mut state.segments[i];

@@ -21,7 +21,7 @@ use crate::{
     chunk_cache::ChunkCache,
     disk::{Disk, is_full},
     epochs::{EpochCache, LEADER_EPOCH_FILE},
-    index::{OffsetIndex, OffsetPosition, SegmentIndexes, TimeIndex},
+    index::{OffsetIndex, SegmentIndexes, TimeIndex},
     producers::{ProducerLimits, ProducerStates},
     properties::{
         PARTITION_METADATA_FILE, PartitionMetadata,
@@ -94,6 +94,8 @@ pub(crate) async fn open_log<D: Disk>(
             in_segments: end,
             recovery_point: end,
             epochs_changed: false,
+            epochs_unsynced: false,
+            frozen: false,
             snapshots: offsets_with(&names, SegmentFile::Snapshot),
             snapshots_due: Vec::new(),
             queued: false,
@@ -174,39 +176,22 @@ async fn open_active<D: Disk>(
     let file = disk.open(&path, false).await?;
     let mut indexes = read_indexes(disk, dir, segment, config).await;
     let mut reader = BlockReader::new(disk.clone(), file.clone(), cache.pages().clone()).await?;
-    let block_at = segment.bytes - segment.bytes % BLOCK as u64;
-    for entry in [indexes.offset.last_entry(), Some(scan_start(&indexes, block_at))].into_iter().flatten() {
-        if entry.position > 0 && !names_batch(&mut reader, entry).await? {
-            tracing::warn!(dir = %dir.display(), segment = %segment.base, "the offset index names no batch: rebuilding it");
-            indexes = SegmentIndexes::new(segment.base, config.index);
-            break;
+    let mut indexed_until = indexes.offset.last_entry().map_or(0, |e| u64::from(e.position));
+    let scanned = scan_active(&mut reader, &path, segment, &mut indexes).await?;
+    let next = match scanned {
+        Some(next) => next,
+        None => {
+            tracing::warn!(dir = %dir.display(), segment = %segment.base, "the indexes do not fit the log: rebuilding them");
+            (indexes, indexed_until) = (SegmentIndexes::new(segment.base, config.index), 0);
+            let scanned = scan_active(&mut reader, &path, segment, &mut indexes).await?;
+            scanned.expect("an empty index contradicts nothing")
         }
-    }
-    let indexed_until = indexes.offset.last_entry().map_or(0, |e| u64::from(e.position));
-    let mut position = u64::from(scan_start(&indexes, block_at).position);
-    let mut next = segment.base;
-    while position < segment.bytes {
-        let batch = checked_batch(&mut reader, position).await?;
-        let (header, bytes) =
-            batch.map_err(|why| OpenError::Corrupt { path: path.clone(), position, why })?;
-        if header.base_offset() < next || !indexes.offset.fits(header.last_offset()) {
-            let why = format!("base offset {} where {next} or little more is due", header.base_offset());
-            return Err(OpenError::Corrupt { path, position, why });
-        }
-        // Batches up to the last index entry are in the offset index already.
-        if position > indexed_until || indexed_until == 0 {
-            indexes.append(&header, position as u32, bytes as u32);
-        } else {
-            indexes.time.observe(header.max_timestamp(), header.last_offset());
-        }
-        segment.first_timestamp.get_or_insert(header.max_timestamp());
-        next = header.next_offset();
-        position += bytes as u64;
-    }
-    if position > 0 && indexed_until > 0 {
+    };
+    if segment.bytes > 0 && indexed_until > 0 {
         let first = checked_batch(&mut reader, 0).await?;
         segment.first_timestamp = first.ok().map(|(header, _)| header.max_timestamp());
     }
+    let block_at = last_block(segment.bytes);
     if block_at < segment.bytes {
         let mut page =
             cache.pages().take(BLOCK).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
@@ -220,16 +205,59 @@ async fn open_active<D: Disk>(
     Ok(next)
 }
 
-/// Where to begin: the time index may lag behind the offset index, and what it has not seen is looked at again.
-fn scan_start(indexes: &SegmentIndexes, block_at: u64) -> OffsetPosition {
-    let timed = indexes.offset.lookup(indexes.time.last_entry().offset);
-    let before_block = indexes.offset.lookup_position(block_at);
-    if timed.position < before_block.position { timed } else { before_block }
+/// Walks the batches that the index files do not know, or that come back into memory, and answers where the log ends;
+/// `None` if the indexes are those of another log.
+async fn scan_active<D: Disk>(
+    reader: &mut BlockReader<D>,
+    path: &Path,
+    segment: &mut Segment<D::File>,
+    indexes: &mut SegmentIndexes,
+) -> Result<Option<Offset>, OpenError> {
+    let (last, newest) = (indexes.offset.last_entry(), indexes.time.last_entry());
+    // The time index may lag behind the offset index.
+    let timed = indexes.offset.lookup(newest.offset);
+    let before_block = indexes.offset.lookup_position(last_block(segment.bytes));
+    let from = if timed.position < before_block.position { timed } else { before_block };
+    let mut due = [Some(from).filter(|from| from.position > 0), last].into_iter().flatten().peekable();
+    let mut position = u64::from(from.position);
+    let mut next = segment.base;
+    while position < segment.bytes {
+        let corrupt = |why| OpenError::Corrupt { path: path.to_owned(), position, why };
+        let batch = checked_batch(reader, position).await?;
+        let named = due.next_if(|entry| u64::from(entry.position) <= position);
+        let fits = |header: &model::BatchHeader| {
+            let stale = header.last_offset() <= newest.offset && header.max_timestamp() > newest.timestamp;
+            let other = named.is_some_and(|entry| {
+                u64::from(entry.position) != position || entry.offset != header.last_offset()
+            });
+            !(newest.timestamp.0 >= 0 && stale || other)
+        };
+        let (header, bytes) = match batch {
+            Ok((header, bytes)) if fits(&header) => (header, bytes),
+            Err(why) if named.is_none() => return Err(corrupt(why)),
+            _ => return Ok(None),
+        };
+        if header.base_offset() < next || !indexes.offset.fits(header.last_offset()) {
+            let why = format!("base offset {} where {next} or little more is due", header.base_offset());
+            return Err(corrupt(why));
+        }
+        // Batches up to the last index entry are in the offset index already.
+        if last.is_none_or(|last| position > u64::from(last.position)) {
+            indexes.append(&header, position as u32, bytes as u32);
+        } else {
+            indexes.time.observe(header.max_timestamp(), header.last_offset());
+        }
+        segment.first_timestamp.get_or_insert(header.max_timestamp());
+        next = header.next_offset();
+        position += bytes as u64;
+        // The same entry may be both.
+        while due.next_if(|entry| named == Some(*entry)).is_some() {}
+    }
+    Ok(due.peek().is_none().then_some(next))
 }
 
-async fn names_batch<D: Disk>(reader: &mut BlockReader<D>, entry: OffsetPosition) -> io::Result<bool> {
-    let batch = checked_batch(reader, u64::from(entry.position)).await?;
-    Ok(batch.is_ok_and(|(header, _)| header.last_offset() == entry.offset))
+fn last_block(bytes: u64) -> u64 {
+    bytes - bytes % BLOCK as u64
 }
 
 /// The whole batch at a position, its checksum right, or what is wrong with it.
@@ -301,6 +329,9 @@ async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -
     let mut walk = log.walk_to(cache, known).await?;
     while let Some(header) = walk.header().await? {
         let mut state = log.state.borrow_mut();
+        if state.epochs.latest().is_some_and(|latest| header.leader_epoch() < latest.epoch) {
+            return Err(walk.corrupt().into());
+        }
         state.epochs_changed |= state.epochs.assign(header.leader_epoch(), header.base_offset());
         drop(state);
         let bytes = walk.batch_bytes(&header)?;

@@ -78,7 +78,7 @@ impl<F: Clone + 'static> Log<F> {
             if header.last_offset() >= range.until || too_much {
                 // A batch that only seems to reach that far would end every read here and never be looked at.
                 if first {
-                    walk.take(&header, bytes, &mut Vec::new()).await?;
+                    walk.check(&header, bytes).await?;
                 }
                 return Ok(out);
             }
@@ -260,8 +260,9 @@ impl<F: Clone + 'static> Log<F> {
                 return Err(walk.corrupt());
             }
             next = header.next_offset();
-            indexes.append(&header, walk.at as u32, bytes as u32);
-            walk.skip(&header, bytes);
+            let at = walk.at;
+            walk.check(&header, bytes).await?;
+            indexes.append(&header, at as u32, bytes as u32);
         }
         let mut state = self.state.borrow_mut();
         if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
@@ -332,15 +333,20 @@ impl<F: Clone + 'static> Log<F> {
                     return self.rebuild_indexes(cache, base).await;
                 }
             }
-            let Ok(bytes) = walk.batch_bytes(&header) else {
+            let stale = header.last_offset() <= newest.offset && header.max_timestamp() > newest.timestamp;
+            let (Ok(bytes), false) = (walk.batch_bytes(&header), stale && newest.timestamp.0 >= 0) else {
                 return self.rebuild_indexes(cache, base).await;
             };
-            if last.is_none_or(|last| walk.at > u64::from(last.position)) {
-                indexes.append(&header, walk.at as u32, bytes as u32);
+            let at = walk.at;
+            walk.check(&header, bytes).await?;
+            if last.is_none_or(|last| at > u64::from(last.position)) {
+                indexes.append(&header, at as u32, bytes as u32);
             } else {
                 indexes.time.observe(header.max_timestamp(), header.last_offset());
             }
-            walk.skip(&header, bytes);
+        }
+        if due.peek().is_some() {
+            return self.rebuild_indexes(cache, base).await;
         }
         let mut state = self.state.borrow_mut();
         if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
@@ -423,7 +429,7 @@ impl<'a, D: Disk> Walk<'a, D> {
         Ok(Some(header))
     }
 
-    fn corrupt(&self) -> ReadError {
+    pub(crate) fn corrupt(&self) -> ReadError {
         ReadError::Corrupt { segment: self.segment, position: self.at }
     }
 
@@ -454,9 +460,33 @@ impl<'a, D: Disk> Walk<'a, D> {
         out: &mut Vec<PageSlice>,
     ) -> Result<(), ReadError> {
         let end = self.at + bytes as u64;
-        let mut at = self.at;
         let first = out.len();
-        let mut from_disk = false;
+        let from_disk = self.gather(header, end, out).await?;
+        let epoch = self.log.state.borrow().epochs.epoch_for(header.base_offset());
+        if from_disk && epoch.is_some_and(|epoch| epoch != header.leader_epoch()) {
+            out.truncate(first);
+            return Err(self.corrupt());
+        }
+        join_neighbours(out, first);
+        self.skip(header, bytes);
+        Ok(())
+    }
+
+    /// Steps behind the batch at hand once its checksum is right.
+    async fn check(&mut self, header: &BatchHeader, bytes: usize) -> Result<(), ReadError> {
+        self.gather(header, self.at + bytes as u64, &mut Vec::new()).await?;
+        self.skip(header, bytes);
+        Ok(())
+    }
+
+    /// The batch at hand piece by piece, its checksum right if any of it is from the disk, which is the answer.
+    async fn gather(
+        &mut self,
+        header: &BatchHeader,
+        end: u64,
+        out: &mut Vec<PageSlice>,
+    ) -> Result<bool, ReadError> {
+        let (mut at, first, mut from_disk) = (self.at, out.len(), false);
         while at < end {
             let part = self.piece(at).await?;
             let n = part.len().min((end - at) as usize);
@@ -464,16 +494,11 @@ impl<'a, D: Disk> Walk<'a, D> {
             from_disk |= self.piece.as_ref().is_some_and(|p| p.from_disk);
             at += n as u64;
         }
-        let epoch = self.log.state.borrow().epochs.epoch_for(header.base_offset());
-        let foreign = epoch.is_some_and(|epoch| epoch != header.leader_epoch());
-        if from_disk && (foreign || crc_of(&out[first..]) != header.crc.get()) {
+        if from_disk && crc_of(&out[first..]) != header.crc.get() {
             out.truncate(first);
             return Err(self.corrupt());
         }
-        join_neighbours(out, first);
-        self.at = end;
-        self.next = Some(header.next_offset());
-        Ok(())
+        Ok(from_disk)
     }
 
     /// The batch at hand as bytes side by side; steps behind it.

@@ -1,8 +1,9 @@
 //! Rot: one bit of what was on stable storage flips while nobody looks. On a copy of the disk, so that the world goes on
 //! without it. Then nothing wrong is served, nothing is cut, and when the bit is put back everything is there.
 //!
-//! What is spared says where the promise ends: the last frame of a journal (nothing vouches for it, so a flipped bit looks
-//! like the tear of a write that was never acknowledged), and Kafka's small text files that carry no checksum.
+//! What is spared says where the promise ends: the last frames of a journal, up to the first that was flushed (nothing
+//! vouches for them, so a flipped bit looks like the tear of a write that was never acknowledged), and Kafka's small text
+//! files that carry no checksum.
 
 use std::{
     path::{Path, PathBuf},
@@ -59,7 +60,7 @@ impl Trial {
         self.disk = self.disk.with(copy_of(self.disk.mem()));
     }
 
-    /// Segment bytes below the recovery points, index files and snapshots, and the journal's frames but the last.
+    /// Segment bytes below the recovery points, index files and snapshots, and the journal's frames but the last ones.
     fn places(&self, random: &mut Random) -> Vec<Place> {
         let mut places = vec![];
         let points = self.recovery_points();
@@ -96,7 +97,8 @@ impl Trial {
         });
         let Some(contents) = scanned else { return vec![] };
         let bytes = self.disk.mem().contents(&path).unwrap_or_default();
-        let runs = contents.runs.iter().filter(|run| !run.in_last_frame && !run.bytes().is_empty());
+        let vouched = |run: &&scan::FoundRun| run.sequence <= contents.durable_sequence;
+        let runs = contents.runs.iter().filter(vouched).filter(|run| !run.bytes().is_empty());
         // Where a run's bytes lie is the journal's own affair: they are looked for.
         let found = runs.filter_map(|run| {
             let needle = run.bytes();
@@ -176,6 +178,12 @@ async fn served(what: &str, ghost: &GhostLog, store: &Rc<Store<SimDisk>>, log: &
         let range = ReadRange { from, until: ends.end, bytes_max: 1, at_least_one: true };
         let Ok(read) = store.read(log, range).await else { continue };
         let bytes: Vec<u8> = read.slices.iter().flat_map(|s| s.to_vec()).collect();
-        assert!(bytes == *batch.bytes, "{what}: offset {from}: something else is served");
+        let same = bytes.iter().zip(batch.bytes.iter()).take_while(|(a, b)| a == b).count();
+        assert!(
+            bytes == *batch.bytes,
+            "{what}: offset {from}: {} bytes are served that are others from byte {same} of {} on",
+            bytes.len(),
+            batch.bytes.len()
+        );
     }
 }
