@@ -1,0 +1,402 @@
+//! A coordinator, the log behind it, and whoever waits for an answer. The log settles appends when it is told to, may
+//! refuse them, and may be read anew by another coordinator.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use model::{ErrorCode, Millis, Timestamp, TopicId};
+
+use crate::group::{
+    Actions, Answer, Append, Context, GroupConfig, GroupCoordinator, GroupDescription, GroupRecord,
+    Heartbeat, JoinGroup, JoinGroupAnswer, LeaveGroup, LeaveGroupAnswer, LeavingMember, MigrationPolicy,
+    OffsetCommit, OffsetToCommit, SyncGroup, SyncGroupAnswer, Ticket, TopicFacts, Topics,
+};
+
+pub(super) const SESSION_MS: i32 = 10_000;
+pub(super) const REBALANCE_MS: i32 = 30_000;
+pub(super) const DELAY_MS: i32 = 3000;
+pub(super) const RETENTION_MS: i64 = 7 * 24 * 3600 * 1000;
+
+pub(super) fn config() -> GroupConfig {
+    GroupConfig {
+        session_timeout_min_ms: 6000,
+        session_timeout_max_ms: 1_800_000,
+        initial_rebalance_delay_ms: DELAY_MS,
+        classic_size_max: 100,
+        offset_metadata_bytes_max: 16,
+        offsets_retention_ms: RETENTION_MS,
+        offsets_retention_check_interval_ms: 600_000,
+        consumer_session_timeout_ms: 45_000,
+        consumer_heartbeat_interval_ms: 5000,
+        consumer_size_max: 100,
+        consumer_assignors: vec!["uniform".into(), "range".into()],
+        migration_policy: MigrationPolicy::Bidirectional,
+    }
+}
+
+/// Topics by name; the id is made from the name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cluster {
+    pub(super) topics: BTreeMap<String, TopicFacts>,
+    pub(super) version: i64,
+}
+
+impl Cluster {
+    pub(super) fn of(topics: &[(&str, i32)]) -> Self {
+        let mut cluster = Self::default();
+        topics.iter().for_each(|(name, count)| cluster.set(name, *count));
+        cluster
+    }
+
+    pub(super) fn set(&mut self, name: &str, partition_count: i32) {
+        self.version += 1;
+        self.topics.insert(name.into(), TopicFacts { id: topic_id(name), partition_count });
+    }
+}
+
+pub(super) fn topic_id(name: &str) -> TopicId {
+    let mut id = [7; 16];
+    id.iter_mut().zip(name.bytes()).for_each(|(slot, byte)| *slot = byte);
+    TopicId(id)
+}
+
+impl Topics for Cluster {
+    fn topic(&self, name: &str) -> Option<TopicFacts> {
+        self.topics.get(name).copied()
+    }
+
+    fn name(&self, id: TopicId) -> Option<&str> {
+        self.topics.iter().find(|(_, facts)| facts.id == id).map(|(name, _)| name.as_str())
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.topics.keys().map(String::as_str).collect()
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+}
+
+pub(super) struct World {
+    pub(super) coordinator: GroupCoordinator,
+    pub(super) config: GroupConfig,
+    pub(super) cluster: Cluster,
+    pub(super) now: u64,
+    pub(super) log: Vec<GroupRecord>,
+    pub(super) under_way: VecDeque<Append>,
+    /// Appends settle as soon as they are made.
+    pub(super) settles_at_once: bool,
+    answers: BTreeMap<Ticket, Answer>,
+    tickets: u64,
+    calls: u128,
+}
+
+macro_rules! call {
+    ($world:ident, $coordinator:ident, $cx:ident => $call:expr) => {{
+        $world.calls += 1;
+        let $cx = &Context {
+            now: Millis($world.now),
+            wall: Timestamp(WALL + $world.now as i64),
+            random: $world.calls,
+            topics: &$world.cluster,
+        };
+        let $coordinator = &mut $world.coordinator;
+        let actions = $call;
+        $world.take(actions);
+    }};
+}
+
+/// 2023, as the wall clock has it when the world begins.
+pub(super) const WALL: i64 = 1_700_000_000_000;
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(config())
+    }
+
+    pub(super) fn with(config: GroupConfig) -> Self {
+        let mut world = Self {
+            coordinator: GroupCoordinator::new(config.clone()),
+            config,
+            cluster: Cluster::of(&[("t", 4)]),
+            now: 0,
+            log: vec![],
+            under_way: VecDeque::new(),
+            settles_at_once: true,
+            answers: BTreeMap::new(),
+            tickets: 0,
+            calls: 0,
+        };
+        call!(world, c, cx => c.loaded(cx));
+        world
+    }
+
+    pub(super) fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    pub(super) fn tickets(&self) -> u64 {
+        self.tickets
+    }
+
+    fn take(&mut self, actions: Actions) {
+        for (ticket, answer) in actions.answers {
+            assert!(ticket.0 <= self.tickets, "nobody asked for {ticket:?}");
+            let before = self.answers.insert(ticket, answer);
+            assert!(before.is_none(), "{ticket:?} is answered once");
+        }
+        for append in actions.appends {
+            assert!(!append.records.is_empty());
+            let next = self.under_way.back().is_none_or(|last| last.id < append.id);
+            assert!(next, "appends are numbered in order");
+            self.under_way.push_back(append);
+        }
+        if self.settles_at_once {
+            self.settle();
+        }
+    }
+
+    /// The oldest append is durable. What the log holds is bytes, so that is what is kept.
+    pub(super) fn settle_one(&mut self) -> bool {
+        let Some(append) = self.under_way.pop_front() else { return false };
+        for record in append.records {
+            let (key, value) = (record.encode_key(), record.encode_value());
+            let read = GroupRecord::decode(&key, value.as_deref()).expect("own bytes").expect("own key");
+            assert_eq!(read, record);
+            self.log.push(read);
+        }
+        call!(self, c, cx => c.applied(cx, append.id));
+        true
+    }
+
+    pub(super) fn settle(&mut self) {
+        while self.settle_one() {}
+    }
+
+    pub(super) fn refuse_one(&mut self, error: ErrorCode) -> bool {
+        let Some(append) = self.under_way.pop_front() else { return false };
+        call!(self, c, cx => c.failed(cx, append.id, error));
+        true
+    }
+
+    /// Another coordinator takes over and knows what is durable. Everyone who waits is told to look for it.
+    pub(super) fn crash(&mut self) {
+        let next = self.replayed();
+        let old = std::mem::replace(&mut self.coordinator, next);
+        self.under_way.clear();
+        let answers = old.unload();
+        self.take(Actions { appends: vec![], answers });
+        call!(self, c, cx => c.loaded(cx));
+    }
+
+    pub(super) fn replayed(&self) -> GroupCoordinator {
+        let mut coordinator = GroupCoordinator::new(self.config.clone());
+        self.log.iter().for_each(|record| coordinator.replay(record.clone()));
+        coordinator
+    }
+
+    /// Time passes, and whatever is due happens when it is due.
+    pub(super) fn advance(&mut self, ms: u64) {
+        let end = self.now + ms;
+        while let Some(at) = self.coordinator.next_deadline().filter(|at| at.0 <= end) {
+            self.now = self.now.max(at.0);
+            call!(self, c, cx => c.tick(cx));
+        }
+        self.now = end;
+    }
+
+    pub(super) fn answer(&self, ticket: Ticket) -> Option<&Answer> {
+        self.answers.get(&ticket)
+    }
+
+    pub(super) fn answered_count(&self) -> usize {
+        self.answers.len()
+    }
+
+    #[track_caller]
+    pub(super) fn joined(&self, ticket: Ticket) -> JoinGroupAnswer {
+        match self.answer(ticket) {
+            Some(Answer::JoinGroup(answer)) => answer.clone(),
+            other => panic!("{ticket:?}: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn synced(&self, ticket: Ticket) -> SyncGroupAnswer {
+        match self.answer(ticket) {
+            Some(Answer::SyncGroup(answer)) => answer.clone(),
+            other => panic!("{ticket:?}: {other:?}"),
+        }
+    }
+
+    pub(super) fn ask_join(&mut self, request: &JoinGroup) -> Ticket {
+        let ticket = self.ticket();
+        call!(self, c, cx => c.join(cx, ticket, request));
+        ticket
+    }
+
+    pub(super) fn ask_sync(&mut self, request: &SyncGroup) -> Ticket {
+        let ticket = self.ticket();
+        call!(self, c, cx => c.sync(cx, ticket, request));
+        ticket
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        member_id: &str,
+        instance: Option<&str>,
+        generation: i32,
+    ) -> ErrorCode {
+        let request = Heartbeat {
+            group_id: "g".into(),
+            member_id: member_id.into(),
+            group_instance_id: instance.map(str::to_owned),
+            generation,
+        };
+        let ticket = self.ticket();
+        call!(self, c, cx => c.heartbeat(cx, ticket, &request));
+        match self.answer(ticket) {
+            Some(Answer::Heartbeat(error)) => *error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn leave(&mut self, members: &[(&str, Option<&str>)]) -> LeaveGroupAnswer {
+        let member = |(member_id, instance): &(&str, Option<&str>)| LeavingMember {
+            member_id: (*member_id).to_owned(),
+            group_instance_id: instance.map(str::to_owned),
+        };
+        let request = LeaveGroup { group_id: "g".into(), members: members.iter().map(member).collect() };
+        let ticket = self.ticket();
+        call!(self, c, cx => c.leave(cx, ticket, &request));
+        match self.answer(ticket) {
+            Some(Answer::LeaveGroup(answer)) => answer.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn ask_commit(&mut self, request: &OffsetCommit) -> Ticket {
+        let ticket = self.ticket();
+        call!(self, c, cx => c.commit_offsets(cx, ticket, request));
+        ticket
+    }
+
+    #[track_caller]
+    pub(super) fn committed_errors(&self, ticket: Ticket) -> Vec<ErrorCode> {
+        match self.answer(ticket) {
+            Some(Answer::OffsetCommit(answer)) => answer.errors.clone(),
+            other => panic!("{ticket:?}: {other:?}"),
+        }
+    }
+
+    pub(super) fn delete_group(&mut self) -> Ticket {
+        let ticket = self.ticket();
+        call!(self, c, cx => c.delete_group(cx, ticket, "g"));
+        ticket
+    }
+
+    pub(super) fn delete_offsets(&mut self, partitions: &[(&str, i32)]) -> Ticket {
+        let partitions: Vec<_> = partitions.iter().map(|(topic, p)| ((*topic).to_owned(), *p)).collect();
+        let ticket = self.ticket();
+        call!(self, c, cx => c.delete_offsets(cx, ticket, "g", &partitions));
+        ticket
+    }
+
+    pub(super) fn delete_topics(&mut self, topics: &[&str]) {
+        call!(self, c, cx => c.delete_topics(cx, topics));
+    }
+
+    pub(super) fn describe(&self) -> GroupDescription {
+        self.coordinator.describe("g")
+    }
+
+    /// -1 as OffsetFetch has it.
+    pub(super) fn offset(&self, topic: &str, partition: i32) -> i64 {
+        self.coordinator.committed("g", topic, partition).map_or(-1, |committed| committed.offset)
+    }
+
+    /// A new dynamic member joins, with the round for its id.
+    pub(super) fn join_new(&mut self) -> (String, Ticket) {
+        let ticket = self.ask_join(&join("", None));
+        let answer = self.joined(ticket);
+        assert_eq!(answer.error, ErrorCode::MemberIdRequired);
+        let ticket = self.ask_join(&join(&answer.member_id, None));
+        (answer.member_id, ticket)
+    }
+
+    /// A stable group of so many new members; the first is the leader.
+    pub(super) fn stable(&mut self, count: usize) -> (Vec<String>, i32) {
+        let joins: Vec<_> = (0..count).map(|_| self.join_new()).collect();
+        self.advance(2 * u64::from(DELAY_MS.unsigned_abs()) + 1);
+        let first = self.joined(joins[0].1);
+        let (generation, leader) = (first.generation, first.leader);
+        let mut ids: Vec<String> = joins.into_iter().map(|(id, _)| id).collect();
+        ids.sort_by_key(|id| *id != leader);
+        self.sync_all(&ids, generation);
+        assert_eq!(self.describe().state, "Stable");
+        (ids, generation)
+    }
+
+    /// All sync, the leader, who is the first, with an assignment that names the member.
+    pub(super) fn sync_all(&mut self, ids: &[String], generation: i32) {
+        let assignments: Vec<_> = ids.iter().map(|id| (id.as_str(), id.as_bytes())).collect();
+        let mut tickets = vec![];
+        for id in &ids[1..] {
+            tickets.push(self.ask_sync(&sync(id, generation, &[])));
+        }
+        tickets.push(self.ask_sync(&sync(&ids[0], generation, &assignments)));
+        for (ticket, id) in tickets.iter().zip(ids[1..].iter().chain([&ids[0]])) {
+            let answer = self.synced(*ticket);
+            assert_eq!((answer.error, answer.assignment.as_slice()), (ErrorCode::None, id.as_bytes()));
+        }
+    }
+}
+
+pub(super) fn join(member_id: &str, instance: Option<&str>) -> JoinGroup {
+    JoinGroup {
+        group_id: "g".into(),
+        member_id: member_id.into(),
+        group_instance_id: instance.map(str::to_owned),
+        client_id: "client".into(),
+        client_host: "/10.0.0.1".into(),
+        protocol_type: "consumer".into(),
+        protocols: vec![("range".into(), crate::group::protocol::encode_subscription(&["t"], &[]))],
+        session_timeout_ms: SESSION_MS,
+        rebalance_timeout_ms: REBALANCE_MS,
+        requires_known_member_id: true,
+        supports_skipping_assignment: true,
+    }
+}
+
+pub(super) fn sync(member_id: &str, generation: i32, assignments: &[(&str, &[u8])]) -> SyncGroup {
+    SyncGroup {
+        group_id: "g".into(),
+        member_id: member_id.into(),
+        group_instance_id: None,
+        generation,
+        protocol_type: Some("consumer".into()),
+        protocol_name: Some("range".into()),
+        assignments: assignments.iter().map(|(id, bytes)| ((*id).to_owned(), bytes.to_vec())).collect(),
+    }
+}
+
+pub(super) fn commit(member_id: &str, generation: i32, offsets: &[(&str, i32, i64)]) -> OffsetCommit {
+    let offset = |(topic, partition, offset): &(&str, i32, i64)| OffsetToCommit {
+        topic: (*topic).to_owned(),
+        topic_id: topic_id(topic),
+        partition: *partition,
+        offset: *offset,
+        leader_epoch: 3,
+        metadata: "m".into(),
+    };
+    OffsetCommit {
+        group_id: "g".into(),
+        generation_or_member_epoch: generation,
+        member_id: member_id.into(),
+        group_instance_id: None,
+        retention_time_ms: None,
+        version: 8,
+        offsets: offsets.iter().map(offset).collect(),
+    }
+}
