@@ -19,7 +19,6 @@ use net::wire::{
     },
 };
 
-const NOON: i64 = 1_700_000_000_000;
 /// Where a config's value comes from.
 const FROM_TOPIC: i8 = 1;
 const FROM_FILE: i8 = 4;

@@ -66,7 +66,12 @@ impl<D: Disk> Store<D> {
             log.finish_segments(&self.disk, false, &turn).await?;
             log.write_side_files(&self.disk, false).await
         });
-        results.await.into_iter().fold(true, |fine, result| self.note_segment_result(result) && fine)
+        let mut all_written = true;
+        for result in results.await {
+            // Each is noted, those behind a bad one too.
+            all_written &= self.note_segment_result(result);
+        }
+        all_written
     }
 
     fn put_back(&self, logs: Vec<SharedLog<D::File>>) {

@@ -13,7 +13,7 @@ use crate::{
         BODY_BYTES_MAX, RunBytes,
         frame::{self, Run, RunKind},
     },
-    log::{Durability, Pending, SharedLog, write_out::Turn},
+    log::{Durability, Pending, SharedLog},
 };
 
 /// A run of one partition of at least this much in one round goes straight to its segment and is written once.
@@ -219,7 +219,7 @@ impl<D: Disk> Store<D> {
     async fn write_round(&self, round: &Round<D::File>) -> io::Result<()> {
         let flush = if round.durable { Flush::Dsync } else { Flush::No };
         // The turns are taken before anything is awaited: nobody else can have begun a write of these logs.
-        let turns: Vec<(SharedLog<D::File>, Turn<'_, D::File>)> = round
+        let turns: Vec<_> = round
             .bypass
             .iter()
             .map(|log| (log.clone(), log.try_turn().expect("nobody writes: looked at while gathering")))
