@@ -196,7 +196,7 @@ impl<D: Disk> Recovery<D> {
         let floor = Floor { point: point.unwrap_or(Offset::ZERO), start };
         let mut rebuild = Rebuild::begin(self, dir, bases, floor, runs).await?;
         rebuild.apply(runs).await?;
-        rebuild.begin_anew_at(start).await?;
+        rebuild.begin_anew().await?;
         rebuild.finish().await
     }
 
@@ -251,6 +251,8 @@ struct Floor {
 struct Rebuild<'a, D: Disk> {
     recovery: &'a Recovery<D>,
     dir: PathBuf,
+    /// Everything below was deleted.
+    start: Offset,
     bases: Vec<Offset>,
     segment: Offset,
     file: Option<D::File>,
@@ -300,6 +302,7 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         let mut this = Self {
             recovery,
             dir,
+            start,
             bases,
             segment,
             file: None,
@@ -330,7 +333,7 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         }
         let torn = this.scan_until(point).await?;
         // Beyond it only by a flipped offset: the point is where a batch ends. Below the start anything may be gone.
-        if point > start && (this.next < point || this.next > point && segment < point) {
+        if point > start && this.next < point || this.next > point && segment < point {
             let why = torn.unwrap_or_else(|| format!("a batch ends at offset {}", this.next));
             return Err(
                 this.corrupt(this.position, format!("{why}, but the log was synced up to offset {point}"))
@@ -341,7 +344,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
 
     /// Everything that a crash left of the log was deleted before, and more: it begins anew at its start, empty, so that
     /// no offset is given twice.
-    async fn begin_anew_at(&mut self, start: Offset) -> Result<(), RecoveryError> {
+    async fn begin_anew(&mut self) -> Result<(), RecoveryError> {
+        let start = self.start;
         if self.next >= start {
             return Ok(());
         }
@@ -445,6 +449,11 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         for found in runs {
             let run = &found.run;
             if run.next_offset <= self.next {
+                continue;
+            }
+            // Of a segment that was removed the journal may have the end only.
+            if self.file.is_none() && run.position > 0 && run.next_offset <= self.start {
+                self.next = run.next_offset;
                 continue;
             }
             if run.base_offset > self.next {
@@ -593,18 +602,27 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         let disk = &self.recovery.disk;
         let path = segment_path(&self.dir, self.segment, SegmentFile::OffsetIndex);
         let time_path = segment_path(&self.dir, self.segment, SegmentFile::TimeIndex);
-        let offsets = disk.read_small(&path, SIDE_FILE_BYTES_MAX).await;
-        let times = disk.read_small(&time_path, SIDE_FILE_BYTES_MAX).await;
+        let offsets = disk.read_small(&path, SIDE_FILE_BYTES_MAX).await.ok();
+        let times = disk.read_small(&time_path, SIDE_FILE_BYTES_MAX).await.ok();
+        if offsets.is_none() && times.is_none() {
+            return Ok(());
+        }
+        let offsets = offsets.map(|bytes| OffsetIndex::from_bytes(self.segment, u32::MAX, &bytes, u32::MAX));
+        let times = times.map(|bytes| TimeIndex::from_bytes(self.segment, u32::MAX, &bytes));
+        if let Some(Err(why)) = &offsets {
+            tracing::warn!(path = %path.display(), %why, "the index is corrupt: it is made anew");
+        }
+        if let Some(Err(why)) = &times {
+            tracing::warn!(path = %time_path.display(), %why, "the index is corrupt: it is made anew");
+        }
         // Judged against the cut: an index that reaches beyond it is made anew, which is always safe. One of them alone
         // may be left from a time when the log went on otherwise.
-        let offset = offsets.is_ok_and(|bytes| {
-            OffsetIndex::from_bytes(self.segment, u32::MAX, &bytes, self.position as u32)
-                .is_ok_and(|index| index.last_entry().is_none_or(|e| e.offset < self.next))
-        });
-        let time = times.is_ok_and(|bytes| {
-            TimeIndex::from_bytes(self.segment, u32::MAX, &bytes)
-                .is_ok_and(|index| index.last_entry().offset < self.next)
-        });
+        let within = |index: OffsetIndex| {
+            let last = index.last_entry();
+            last.is_none_or(|e| e.offset < self.next && u64::from(e.position) < self.position)
+        };
+        let offset = offsets.is_some_and(|index| index.is_ok_and(within));
+        let time = times.is_some_and(|index| index.is_ok_and(|index| index.last_entry().offset < self.next));
         if !(offset && time) {
             remove_if_there(disk, &path).await?;
             remove_if_there(disk, &time_path).await?;

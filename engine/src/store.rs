@@ -132,6 +132,13 @@ impl<D: Disk> Store<D> {
         let dir = self.options.data_dir.join(names::dir_name(topic, id.partition));
         let log = open_log(&self.cache, id, dir, self.serial.get(), config, log_start, now).await?;
         self.logs.borrow_mut().insert(id, log.clone());
+        // Its epochs were read from the batches: the next checkpoint writes them down.
+        let mut state = log.state.borrow_mut();
+        if state.epochs_changed {
+            (state.unsynced, state.unsynced_since) = (true, now);
+            self.unsynced.borrow_mut().push(log.clone());
+        }
+        drop(state);
         Ok(log)
     }
 

@@ -36,6 +36,8 @@ impl Sent {
 
 #[derive(Clone, Default)]
 pub struct GhostLog {
+    /// The cluster's metadata knows it, so no crash takes it back.
+    pub leader_epoch: LeaderEpoch,
     /// In order, from offset 0 on, those below the start included.
     pub batches: Vec<GhostBatch>,
     pub end: Offset,

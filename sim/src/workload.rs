@@ -4,7 +4,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use engine::{AppendError, Durability, ReadError, ReadRange, SharedLog, Store};
-use model::{LeaderEpoch, Offset};
+use model::Offset;
 
 use crate::{
     batches::{self, Draft},
@@ -39,7 +39,6 @@ pub struct Life {
 pub struct Workload {
     life: Rc<Life>,
     random: Random,
-    epochs: Vec<i32>,
     /// Batches of this life that producers may send again, by log.
     recent: Vec<BTreeMap<i64, Vec<GhostBatch>>>,
     reconfigured: Vec<bool>,
@@ -48,10 +47,8 @@ pub struct Workload {
 
 impl Workload {
     pub fn new(life: Rc<Life>, random: Random) -> Self {
-        let epochs = life.logs.iter().map(|log| log.latest_epoch().map_or(0, |e| e.0)).collect();
         let count = life.logs.len();
         Self {
-            epochs,
             recent: vec![BTreeMap::new(); count],
             reconfigured: vec![false; count],
             full_for: 0,
@@ -136,7 +133,7 @@ impl Workload {
 
     fn send(&mut self, n: usize, draft: Draft) {
         let (store, log) = (&self.life.store, &self.life.logs[n]);
-        let epoch = LeaderEpoch(self.epochs[n]);
+        let epoch = self.life.ghosts.borrow()[n].leader_epoch;
         let answer = store.append(log, &draft.bytes, epoch, self.life.clock.now());
         self.life.trace.note("append", &[n as u64, draft.bytes.len() as u64, answer.is_ok().into()]);
         let segment_bytes = log.config().segment_bytes;
@@ -205,8 +202,9 @@ impl Workload {
     }
 
     fn change_leader(&mut self, n: usize) {
-        self.epochs[n] += 1 + self.random.below(2) as i32;
-        self.life.logs[n].lead(LeaderEpoch(self.epochs[n]));
+        let epoch = &mut self.life.ghosts.borrow_mut()[n].leader_epoch;
+        epoch.0 += 1 + self.random.below(2) as i32;
+        self.life.logs[n].lead(*epoch);
     }
 
     async fn delete_records(&mut self, n: usize) {

@@ -27,6 +27,18 @@ pub(crate) struct SyncMark<F> {
     in_segments: Offset,
 }
 
+impl<F: Clone> LogState<F> {
+    /// How far the recovery point may go with a sync that begins now. A commit may have written out more since the log
+    /// was prepared for it.
+    fn recovery_point_after_sync(&self) -> Offset {
+        // Recovery cuts one segment to its length, the one before the point.
+        let uncut = self.segments.iter().zip(self.segments.iter().skip(1)).find(|(s, _)| !s.finished);
+        let uncut = uncut.map_or(self.in_segments, |(_, next)| next.base.min(self.in_segments));
+        // Below the point the file of the epochs must know each of them.
+        if self.epochs_changed { self.recovery_point } else { uncut.max(self.recovery_point) }
+    }
+}
+
 impl<F: Clone + 'static> Log<F> {
     /// Snapshots of rolled segments and the leader epochs; with `closing` a snapshot of the end as well.
     pub(crate) async fn write_side_files<D>(&self, disk: &D, closing: bool) -> io::Result<()>
@@ -116,7 +128,7 @@ impl<F: Clone + 'static> Log<F> {
                 .collect(),
             named: !state.epochs_unsynced && unsynced().all(|s| s.named || s.written == 0),
             written: unsynced().map(|s| (s.base, s.written, s.finished)).collect(),
-            in_segments: state.in_segments,
+            in_segments: state.recovery_point_after_sync(),
         }
     }
 

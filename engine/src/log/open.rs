@@ -289,14 +289,16 @@ async fn read_indexes<D: Disk>(
         (Ok(o), Ok(t)) => OffsetIndex::from_bytes(base, limit, &o, segment.bytes as u32)
             .and_then(|o| Ok((o, TimeIndex::from_bytes(base, limit, &t)?)))
             .map_err(|e| e.to_string()),
+        // As after every kill: they are written when the segment is rolled, at a stop, and when it has grown a lot.
+        (Err(e), _) | (_, Err(e)) if e.kind() == io::ErrorKind::NotFound => {
+            return SegmentIndexes::new(base, config.index);
+        }
         (Err(e), _) | (_, Err(e)) => Err(e.to_string()),
     };
     match parsed {
         Ok((offset, time)) => SegmentIndexes::of(offset, time, config.index),
         Err(why) => {
-            if segment.bytes > 0 {
-                tracing::warn!(dir = %dir.display(), segment = %base, %why, "rebuilding the indexes of the active segment");
-            }
+            tracing::warn!(dir = %dir.display(), segment = %base, %why, "rebuilding the indexes of the active segment");
             SegmentIndexes::new(base, config.index)
         }
     }
@@ -312,6 +314,7 @@ async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -
         let end = state.ends.end;
         state.epochs_changed |= state.epochs.truncate_from_end(end);
     }
+    forget_other_epochs(cache, log).await?;
     let ends = log.ends();
     let known = log.state.borrow().epochs.latest().map_or(ends.start, |e| e.start_offset.max(ends.start));
     if known >= ends.end {
@@ -327,6 +330,10 @@ async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -
     }
     // Rare: the file was lost or is behind. Every batch says its epoch.
     let mut walk = log.walk_to(cache, known).await?;
+    if let Some(header) = walk.header().await? {
+        let mut state = log.state.borrow_mut();
+        state.recovery_point = state.recovery_point.min(header.base_offset());
+    }
     while let Some(header) = walk.header().await? {
         let mut state = log.state.borrow_mut();
         if state.epochs.latest().is_some_and(|latest| header.leader_epoch() < latest.epoch) {
@@ -338,6 +345,26 @@ async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -
         walk.skip(&header, bytes);
     }
     Ok(())
+}
+
+/// The file may be of a time when the log went on otherwise, until a crash cut it: then the epoch that it lets begin at an
+/// offset, or a later one, wrote before that as well.
+async fn forget_other_epochs<D: Disk>(
+    cache: &ChunkCache<D>,
+    log: &SharedLog<D::File>,
+) -> Result<(), OpenError> {
+    loop {
+        let latest = log.state.borrow().epochs.latest();
+        let Some(latest) = latest.filter(|latest| latest.start_offset > log.ends().start) else {
+            return Ok(());
+        };
+        let mut walk = log.walk_to(cache, latest.start_offset + -1).await?;
+        if walk.header().await?.is_none_or(|before| before.leader_epoch() < latest.epoch) {
+            return Ok(());
+        }
+        let mut state = log.state.borrow_mut();
+        state.epochs_changed |= state.epochs.truncate_from_end(latest.start_offset);
+    }
 }
 
 /// Producer state is the newest readable snapshot plus what the log says after it.
