@@ -88,13 +88,14 @@ impl<D: Disk> PartitionTable<D> {
     }
 
     /// Waits for places to be reached. Those that are already count at once, so nothing is missed between looking and
-    /// waiting; if that is enough, or the store has failed, the ticket is in the queue when this returns.
+    /// waiting; if that is enough, or the store has failed under a wait for an acknowledgement, the ticket is in the
+    /// queue when this returns.
     pub fn park(&self, places: &[Place], need: Need, deadline: Millis) -> Ticket {
         let mut waiters = self.waiters.borrow_mut();
         let mut woken = self.woken.borrow_mut();
         let ticket = waiters.park(places, need, deadline, &mut woken);
-        if self.failed.get() {
-            waiters.fail_all(&mut woken);
+        if self.failed.get() && need == Need::All {
+            waiters.fail(ticket, &mut woken);
         }
         for place in places {
             match self.find(place.id) {
@@ -137,7 +138,8 @@ impl<D: Disk> PartitionTable<D> {
         self.tell_woken();
     }
 
-    /// The store takes nothing any more: nobody waits for it, now or later.
+    /// The store takes nothing any more: nobody waits for an acknowledgement, now or later. Long polls last until their
+    /// deadline: ended now, each consumer would ask again at once, for ever.
     pub fn fail(&self) {
         self.failed.set(true);
         self.waiters.borrow_mut().fail_all(&mut self.woken.borrow_mut());

@@ -1,15 +1,19 @@
 //! Who waits for which offset, and until when: one queue a shard for acks=all and long polls alike. Pure.
 //!
 //! A ticket waits at one or more *places*, a partition and the offset its high watermark must reach: a produce for all
-//! of its places, a fetch for any. It ends once, whatever comes first, and then stands nowhere any more. Every
-//! operation costs the logarithm of what waits; moving a watermark costs only those it wakes.
+//! of its places, a fetch for any. It ends once, whatever comes first, and then stands nowhere any more. Coming and
+//! going cost a ticket the logarithm of what waits for each of its places; moving a watermark costs that for each place
+//! it reaches, and for the other places of those it wakes. Who waits for more is not looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Millis, Offset, TopicPartition};
 
-/// Tickets of one shard. Whoever comes beyond waits for nothing: its time is over at once.
-pub const TICKETS_MAX: usize = 1 << 22;
+/// Places of one shard, about 100 bytes each. Whoever comes beyond waits for nothing: its time is over at once.
+pub const PLACES_MAX: usize = 1 << 22;
+/// `Need::Any` finds room in this part of them, so that long polls, which a client opens at will, end no wait for an
+/// acknowledgement.
+const ANY_SHARE: usize = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
@@ -32,14 +36,17 @@ pub enum Need {
 pub enum Woken {
     Reached,
     Expired,
-    /// A partition it waits for is no longer here, or no longer led from here: look again.
+    /// A partition it waited for is no longer here, or no longer led from here: look again. Who needs all places hears
+    /// of it when the others are settled too.
     Gone,
-    /// The store failed: what was not acknowledged by now never will be.
+    /// The store failed: what was not acknowledged by now never will be. For `Need::All` only: who waits for anything
+    /// new waits on, or it would come back at once, again and again.
     Failed,
 }
 
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub struct Waiters {
+    places_max: usize,
     tickets: BTreeMap<Ticket, Waiter>,
     places: BTreeSet<(TopicPartition, Offset, Ticket)>,
     deadlines: BTreeSet<(Millis, Ticket)>,
@@ -49,31 +56,46 @@ pub struct Waiters {
 #[derive(Debug)]
 struct Waiter {
     places: Vec<Place>,
-    /// Places still to be reached.
+    need: Need,
+    /// Places still to be settled.
     missing: usize,
+    /// One of them went instead of being reached.
+    lost: bool,
     deadline: Millis,
 }
 
 pub type Wakes = Vec<(Ticket, Woken)>;
 
+impl Default for Waiters {
+    fn default() -> Self {
+        Self::of(PLACES_MAX)
+    }
+}
+
 impl Waiters {
+    fn of(places_max: usize) -> Self {
+        let (tickets, places, deadlines, next) = Default::default();
+        Self { places_max, tickets, places, deadlines, next }
+    }
+
     pub fn park(&mut self, places: &[Place], need: Need, deadline: Millis, wakes: &mut Wakes) -> Ticket {
         assert!(!places.is_empty(), "a ticket that waits for nothing");
         let ticket = Ticket(self.next);
         self.next += 1;
-        if self.tickets.len() >= TICKETS_MAX {
-            wakes.push((ticket, Woken::Expired));
-            return ticket;
-        }
         let mut places = places.to_vec();
         places.sort_unstable();
         places.dedup();
+        let places_max = if need == Need::All { self.places_max } else { self.places_max / ANY_SHARE };
+        if self.places.len() + places.len() > places_max {
+            wakes.push((ticket, Woken::Expired));
+            return ticket;
+        }
         for place in &places {
             self.places.insert((place.id, place.until, ticket));
         }
         self.deadlines.insert((deadline, ticket));
         let missing = if need == Need::All { places.len() } else { 1 };
-        self.tickets.insert(ticket, Waiter { places, missing, deadline });
+        self.tickets.insert(ticket, Waiter { places, need, missing, lost: false, deadline });
         ticket
     }
 
@@ -83,13 +105,7 @@ impl Waiters {
             let first =
                 self.places.range((id, Offset(i64::MIN), Ticket(0))..=(id, to, Ticket(u64::MAX))).next();
             let Some(&place) = first else { return };
-            self.places.remove(&place);
-            let ticket = place.2;
-            let waiter = self.tickets.get_mut(&ticket).expect("a place belongs to a ticket");
-            waiter.missing -= 1;
-            if waiter.missing == 0 {
-                self.end(ticket, Woken::Reached, wakes);
-            }
+            self.settle(place, false, wakes);
         }
     }
 
@@ -102,18 +118,27 @@ impl Waiters {
         }
     }
 
-    /// `id` is not served here any more.
+    /// `id` is not served here any more. That settles its places and no others: the rest of a produce is acknowledged
+    /// as ever, and a producer told otherwise would send it twice.
     pub fn gone(&mut self, id: TopicPartition, wakes: &mut Wakes) {
         loop {
             let from = (id, Offset(i64::MIN), Ticket(0))..=(id, Offset(i64::MAX), Ticket(u64::MAX));
-            let Some(&(_, _, ticket)) = self.places.range(from).next() else { return };
-            self.end(ticket, Woken::Gone, wakes);
+            let Some(&place) = self.places.range(from).next() else { return };
+            self.settle(place, true, wakes);
         }
     }
 
+    /// Nothing is acknowledged any more.
     pub fn fail_all(&mut self, wakes: &mut Wakes) {
-        while let Some((&ticket, _)) = self.tickets.first_key_value() {
-            self.end(ticket, Woken::Failed, wakes);
+        let all = self.tickets.iter().filter(|(_, waiter)| waiter.need == Need::All);
+        let all: Vec<Ticket> = all.map(|(&ticket, _)| ticket).collect();
+        all.into_iter().for_each(|ticket| self.end(ticket, Woken::Failed, wakes));
+    }
+
+    /// As `fail_all`, for one ticket. It may have ended already.
+    pub fn fail(&mut self, ticket: Ticket, wakes: &mut Wakes) {
+        if self.take_out(ticket) {
+            wakes.push((ticket, Woken::Failed));
         }
     }
 
@@ -132,6 +157,18 @@ impl Waiters {
 
     pub fn is_empty(&self) -> bool {
         self.tickets.is_empty()
+    }
+
+    fn settle(&mut self, place: (TopicPartition, Offset, Ticket), lost: bool, wakes: &mut Wakes) {
+        self.places.remove(&place);
+        let ticket = place.2;
+        let waiter = self.tickets.get_mut(&ticket).expect("a place belongs to a ticket");
+        waiter.missing -= 1;
+        waiter.lost |= lost;
+        if waiter.missing == 0 {
+            let why = if waiter.lost { Woken::Gone } else { Woken::Reached };
+            self.end(ticket, why, wakes);
+        }
     }
 
     fn end(&mut self, ticket: Ticket, why: Woken, wakes: &mut Wakes) {
@@ -219,19 +256,51 @@ mod tests {
         assert_eq!(advance(&mut waiters, 0, 9), []);
     }
 
+    /// Once a partition that went ended the whole ticket: a producer was refused batches of other partitions that were
+    /// acknowledged a moment later, and sent them twice.
     #[test]
-    fn a_partition_that_goes_and_a_store_that_fails_leave_nobody_waiting() {
+    fn a_partition_that_goes_settles_its_own_places() {
         let mut waiters = Waiters::default();
-        waiters.park(&[at(0, 5), at(1, 5)], Need::All, LATE, &mut vec![]);
+        waiters.park(&[at(0, 5), at(1, 5), at(1, 7)], Need::All, LATE, &mut vec![]);
         waiters.park(&[at(1, 5)], Need::All, LATE, &mut vec![]);
-        waiters.park(&[at(2, 5)], Need::All, LATE, &mut vec![]);
+        waiters.park(&[at(0, 9), at(1, 5)], Need::Any, LATE, &mut vec![]);
         let mut wakes = Wakes::new();
         waiters.gone(id(1), &mut wakes);
-        assert_eq!(wakes, [(Ticket(0), Woken::Gone), (Ticket(1), Woken::Gone)]);
+        assert_eq!(wakes, [(Ticket(1), Woken::Gone), (Ticket(2), Woken::Gone)]);
+        wakes.clear();
+        waiters.advanced(id(0), Offset(5), &mut wakes);
+        assert_eq!(wakes, [(Ticket(0), Woken::Gone)], "told when the rest is settled, and told to look");
+        assert!(waiters.is_empty() && waiters.places.is_empty() && waiters.deadlines.is_empty());
+    }
+
+    #[test]
+    fn a_store_that_fails_ends_what_waits_to_be_acknowledged() {
+        let mut waiters = Waiters::default();
+        waiters.park(&[at(0, 5), at(1, 5)], Need::All, LATE, &mut vec![]);
+        waiters.park(&[at(0, 5)], Need::Any, LATE, &mut vec![]);
+        let late = waiters.park(&[at(2, 5)], Need::All, LATE, &mut vec![]);
+        let mut wakes = Wakes::new();
+        waiters.fail(late, &mut wakes);
+        waiters.fail(late, &mut wakes);
+        assert_eq!(wakes, [(late, Woken::Failed)]);
         wakes.clear();
         waiters.fail_all(&mut wakes);
-        assert_eq!(wakes, [(Ticket(2), Woken::Failed)]);
-        assert!(waiters.places.is_empty() && waiters.deadlines.is_empty());
+        assert_eq!(wakes, [(Ticket(0), Woken::Failed)]);
+        assert_eq!((waiters.len(), waiters.places.len(), waiters.deadlines.len()), (1, 1, 1));
+    }
+
+    #[test]
+    fn places_are_counted_and_long_polls_leave_room_for_acknowledgements() {
+        let mut waiters = Waiters::of(6);
+        let mut wakes = Wakes::new();
+        waiters.park(&[at(0, 5), at(1, 5)], Need::Any, LATE, &mut wakes);
+        let surplus = waiters.park(&[at(2, 5), at(3, 5)], Need::Any, LATE, &mut wakes);
+        assert_eq!(std::mem::take(&mut wakes), [(surplus, Woken::Expired)]);
+        waiters.park(&[at(0, 5), at(1, 5), at(2, 5), at(3, 5)], Need::All, LATE, &mut wakes);
+        assert_eq!(wakes, []);
+        let surplus = waiters.park(&[at(0, 6)], Need::All, LATE, &mut wakes);
+        assert_eq!(wakes, [(surplus, Woken::Expired)]);
+        assert_eq!((waiters.len(), waiters.places.len()), (2, 6));
     }
 
     #[test]

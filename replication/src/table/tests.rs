@@ -148,7 +148,7 @@ fn a_topic_that_acknowledges_from_memory_needs_no_commit() {
 }
 
 #[test]
-fn a_failed_store_wakes_everyone_now_and_later() {
+fn a_failed_store_ends_waits_for_acknowledgements_now_and_later() {
     let world = World::new();
     let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
     world.append(&partition, 1).unwrap();
@@ -159,6 +159,23 @@ fn a_failed_store_wakes_everyone_now_and_later() {
     let after = world.park(0, 1);
     assert_eq!(world.woken(), [(after, Woken::Failed)]);
     assert!(matches!(world.append(&partition, 1), Err(PartitionError::Append(_))));
+}
+
+/// Once a failed store ended long polls too, now and later: every consumer got its empty answer at once, asked again,
+/// and so kept the whole broker busy.
+#[test]
+fn a_failed_store_lets_long_polls_last() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
+    let poll = |deadline| world.table.park(&[Place { id: id(0), until: Offset(1) }], Need::Any, deadline);
+    let before = poll(Millis(10));
+    world.append(&partition, 1).unwrap();
+    world.disk.fail_at(Some(world.disk.operations() + 1));
+    assert!(!world.commit());
+    let after = poll(Millis(20));
+    assert_eq!(world.woken(), []);
+    world.table.expire(Millis(20));
+    assert_eq!(world.woken(), [(before, Woken::Expired), (after, Woken::Expired)]);
 }
 
 #[test]
