@@ -14,6 +14,7 @@ pub(crate) struct BlockReader<D: Disk> {
     file: D::File,
     pages: PagePool,
     file_bytes: u64,
+    window_bytes: usize,
     window_at: u64,
     window: Vec<u8>,
 }
@@ -21,7 +22,21 @@ pub(crate) struct BlockReader<D: Disk> {
 impl<D: Disk> BlockReader<D> {
     pub(crate) async fn new(disk: D, file: D::File, pages: PagePool) -> io::Result<Self> {
         let file_bytes = disk.file_bytes(&file).await?;
-        Ok(Self { disk, file, pages, file_bytes, window_at: 0, window: Vec::new() })
+        Ok(Self {
+            disk,
+            file,
+            pages,
+            file_bytes,
+            window_bytes: WINDOW_BYTES,
+            window_at: 0,
+            window: Vec::new(),
+        })
+    }
+
+    /// Reads no more than it is asked for: for somebody who does not go forward.
+    pub(crate) fn narrow(mut self) -> Self {
+        self.window_bytes = BLOCK;
+        self
     }
 
     pub(crate) fn file_bytes(&self) -> u64 {
@@ -44,7 +59,7 @@ impl<D: Disk> BlockReader<D> {
 
     async fn load(&mut self, at: u64, bytes: usize) -> io::Result<()> {
         let from = at - at % BLOCK as u64;
-        let want = ((at - from) as usize + bytes).max(WINDOW_BYTES).next_multiple_of(BLOCK);
+        let want = ((at - from) as usize + bytes).max(self.window_bytes).next_multiple_of(BLOCK);
         self.window.clear();
         self.window_at = from;
         while self.window.len() < want {

@@ -554,9 +554,9 @@ impl<'a, D: Disk> Rebuild<'a, D> {
     }
 
     async fn read_range(&self, file: &D::File, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
-        let mut reader =
-            BlockReader::new(self.recovery.disk.clone(), file.clone(), self.recovery.pages.clone()).await?;
-        Ok(reader.bytes(at, bytes).await?.to_vec())
+        let recovery = self.recovery;
+        let reader = BlockReader::new(recovery.disk.clone(), file.clone(), recovery.pages.clone()).await?;
+        Ok(reader.narrow().bytes(at, bytes).await?.to_vec())
     }
 
     /// Writes what was gathered into its place. The blocks at both ends hold other bytes, which stay: an extent may
