@@ -7,11 +7,14 @@
 
 mod actions;
 mod answer;
+mod assignor;
 mod classic;
 mod config;
+mod consumer;
 mod coordinator;
 mod describe;
 mod expiry;
+mod kind;
 mod offsets;
 mod protocol;
 pub mod record;
@@ -24,12 +27,16 @@ pub use answer::{
 };
 pub use classic::ClassicState;
 pub use config::{GroupConfig, MigrationPolicy};
+pub use consumer::{ConsumerGroupState, MemberState};
 pub use coordinator::GroupCoordinator;
-pub use describe::{GroupDescription, ListedGroup, MemberDescription};
+pub use describe::{
+    ConsumerGroupDescription, ConsumerMemberDescription, GroupDescription, ListedGroup, MemberDescription,
+};
 pub use offsets::CommittedOffset;
 pub use record::{BadRecord, GroupRecord};
 pub use request::{
-    Heartbeat, JoinGroup, LeaveGroup, LeavingMember, OffsetCommit, OffsetReader, OffsetToCommit, SyncGroup,
+    ConsumerGroupHeartbeat, Heartbeat, JoinGroup, LeaveGroup, LeavingMember, OffsetCommit, OffsetReader,
+    OffsetToCommit, SyncGroup,
 };
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fmt;
 use model::{Millis, Timestamp, TopicId};
 
 use super::{answer::Answer, record::GroupRecord};
+use crate::metadata::ConfigResource;
 
 /// A request that waits for its answer. The edge makes them up, never one twice; each comes back exactly once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -82,6 +83,8 @@ pub trait Topics {
     fn name(&self, id: TopicId) -> Option<&str>;
     /// Every name, for regular expressions.
     fn names(&self) -> Vec<&str>;
+    /// A number that this group has configured for itself.
+    fn group_config(&self, group: &str, key: &str) -> Option<i32>;
     /// Rises with every change, so that an unchanged view need not be looked at again.
     fn version(&self) -> i64;
 }
@@ -105,6 +108,11 @@ impl Topics for crate::metadata::Image {
 
     fn names(&self) -> Vec<&str> {
         self.topics().map(|topic| &*topic.name).collect()
+    }
+
+    fn group_config(&self, group: &str, key: &str) -> Option<i32> {
+        let configs = self.configs(&ConfigResource::Group(group.to_owned()))?;
+        configs.get(key)?.parse().ok()
     }
 
     fn version(&self) -> i64 {

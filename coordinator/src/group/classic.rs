@@ -153,6 +153,16 @@ impl ClassicGroup {
         group
     }
 
+    /// What the members can do beside the chosen protocol, which the log of a classic group does not say.
+    pub(super) fn restore_protocols(&mut self, protocols: BTreeMap<String, Vec<(String, Vec<u8>)>>) {
+        for (member_id, protocols) in protocols {
+            if let Some(member) = self.members.get_mut(&member_id) {
+                member.protocols = protocols;
+            }
+        }
+        self.subscribed = self.read_subscriptions();
+    }
+
     pub(super) fn begin_sessions(&mut self, cx: &Context<'_>) {
         for member in self.members.values_mut() {
             member.session_until = Some(cx.later(member.session_timeout_ms));
@@ -164,7 +174,6 @@ impl ClassicGroup {
         self.state
     }
 
-    #[cfg(test)]
     pub(super) fn generation(&self) -> i32 {
         self.generation
     }

@@ -14,6 +14,8 @@ pub(super) const MEMBERS_MAX: usize = 20_000;
 pub(super) const PROTOCOL_BYTES_MAX: usize = 1 << 20;
 /// Protocols of one member: each is compared with those of every other.
 pub(super) const PROTOCOLS_MAX: usize = 32;
+/// Topics that a member names, and partitions that it says it owns.
+pub(super) const SUBSCRIPTIONS_MAX: usize = 100_000;
 /// Appends under way from which on commits are put off.
 pub(super) const APPENDS_MAX: usize = 16_384;
 /// Tombstones in one append.
@@ -45,7 +47,6 @@ pub enum MigrationPolicy {
     Bidirectional,
 }
 
-#[expect(dead_code, reason = "for the change of protocol")]
 impl MigrationPolicy {
     pub(super) fn allows_upgrade(self) -> bool {
         matches!(self, Self::Upgrade | Self::Bidirectional)

@@ -14,17 +14,25 @@ use model::{ErrorCode, Millis};
 use super::{
     actions::{Actions, Append, AppendId, Context, Effects, OnceDurable, Ticket},
     answer::{
-        Answer, JoinGroupAnswer, LeaveGroupAnswer, OffsetCommitAnswer, OffsetDeleteAnswer, SyncGroupAnswer,
+        Answer, ConsumerGroupHeartbeatAnswer, JoinGroupAnswer, LeaveGroupAnswer, OffsetCommitAnswer,
+        OffsetDeleteAnswer, SyncGroupAnswer,
     },
     classic::ClassicGroup,
     config::{
-        APPENDS_MAX, GROUPS_MAX, GroupConfig, OFFSETS_MAX, PROTOCOL_BYTES_MAX, PROTOCOLS_MAX, TEXT_BYTES_MAX,
-        TOMBSTONES_PER_APPEND,
+        APPENDS_MAX, GROUPS_MAX, GroupConfig, OFFSETS_MAX, PROTOCOL_BYTES_MAX, PROTOCOLS_MAX,
+        SUBSCRIPTIONS_MAX, TEXT_BYTES_MAX, TOMBSTONES_PER_APPEND,
+    },
+    consumer::{
+        ConsumerGroup,
+        heartbeat::{self, Refusal},
     },
     expiry::Expiry,
     offsets::{self, CommittedOffset, Offsets},
     record::GroupRecord,
-    request::{Heartbeat, JoinGroup, LeaveGroup, OffsetCommit, OffsetReader, OffsetToCommit, SyncGroup},
+    request::{
+        ConsumerGroupHeartbeat, Heartbeat, JoinGroup, LeaveGroup, OffsetCommit, OffsetReader, OffsetToCommit,
+        SyncGroup,
+    },
 };
 
 /// How long after a refused append the group is written again.
@@ -45,15 +53,18 @@ pub struct GroupCoordinator {
 pub(super) struct Group {
     pub(super) kind: Kind,
     pub(super) offsets: Offsets,
-    last_append: Option<AppendId>,
+    pub(super) last_append: Option<AppendId>,
     /// As it stands in `wakes`.
     wake: Option<Millis>,
-    repair_at: Option<Millis>,
+    /// What the log has refused, by key, and when what these keys stand for is written again.
+    pub(super) unsaid: BTreeMap<Vec<u8>, GroupRecord>,
+    pub(super) repair_at: Option<Millis>,
 }
 
 #[derive(Debug)]
 pub(super) enum Kind {
     Classic(ClassicGroup),
+    Consumer(ConsumerGroup),
 }
 
 /// An append that the log has not confirmed yet.
@@ -62,17 +73,21 @@ struct UnderWay {
     group: String,
     once_durable: Vec<OnceDurable>,
     answers: Vec<(Ticket, Answer)>,
+    /// Its records but for offsets, in case the log refuses them.
+    records: Vec<GroupRecord>,
 }
 
 impl Group {
     pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, offsets: Offsets::default(), last_append: None, wake: None, repair_at: None }
+        let offsets = Offsets::default();
+        Self { kind, offsets, last_append: None, wake: None, unsaid: BTreeMap::new(), repair_at: None }
     }
 
     /// There is nothing that anyone could miss: no member, no offset, no record.
     fn is_vacant(&self) -> bool {
         let gone = match &self.kind {
             Kind::Classic(group) => group.is_abandoned() && !group.is_in_log(),
+            Kind::Consumer(group) => group.is_empty() && !group.is_in_log(),
         };
         gone && self.offsets.is_empty()
     }
@@ -80,6 +95,7 @@ impl Group {
     fn next_wake(&self) -> Option<Millis> {
         let kind = match &self.kind {
             Kind::Classic(group) => group.wake(),
+            Kind::Consumer(group) => group.wake(),
         };
         kind.into_iter().chain(self.repair_at).min()
     }
@@ -118,8 +134,16 @@ impl GroupCoordinator {
             }
             self.create_classic(&request.group_id, cx);
         }
-        self.step(&request.group_id, |group, config, effects| match &mut group.kind {
-            Kind::Classic(classic) => classic.join(cx, config, ticket, request, effects),
+        self.step(&request.group_id, |group, config, effects| {
+            group.receive_classic_member(cx, config, request, effects);
+            match &mut group.kind {
+                Kind::Classic(classic) => classic.join(cx, config, ticket, request, effects),
+                Kind::Consumer(consumer) if consumer.is_empty() => {
+                    let error = ErrorCode::UnknownMemberId;
+                    effects.answer(ticket, JoinGroupAnswer::refused(error, &request.member_id));
+                }
+                Kind::Consumer(consumer) => consumer.join_classic(cx, config, ticket, request, effects),
+            }
         })
     }
 
@@ -148,9 +172,9 @@ impl GroupCoordinator {
         if let Err(error) = self.check_group(&request.group_id) {
             return answered(ticket, SyncGroupAnswer::refused(error));
         }
-        let _ = cx;
         self.step(&request.group_id, |group, _, effects| match &mut group.kind {
             Kind::Classic(classic) => classic.sync(ticket, request, effects),
+            Kind::Consumer(consumer) => consumer.sync_classic(cx, ticket, request, effects),
         })
     }
 
@@ -158,9 +182,10 @@ impl GroupCoordinator {
         if let Err(error) = self.check_group(&request.group_id) {
             return answered(ticket, Answer::Heartbeat(error));
         }
-        self.step(&request.group_id, |group, _, effects| {
+        self.step(&request.group_id, |group, config, effects| {
             let answer = match &mut group.kind {
                 Kind::Classic(classic) => classic.heartbeat(cx, request),
+                Kind::Consumer(consumer) => consumer.heartbeat_classic(cx, config, request),
             };
             effects.answer(ticket, Answer::Heartbeat(answer.err().unwrap_or(ErrorCode::None)));
         })
@@ -172,7 +197,70 @@ impl GroupCoordinator {
         }
         self.step(&request.group_id, |group, config, effects| match &mut group.kind {
             Kind::Classic(classic) => classic.leave(cx, config, ticket, request, effects),
+            Kind::Consumer(consumer) => {
+                consumer.leave_classic(cx, ticket, request, effects);
+                group.maybe_downgrade(cx, config, effects);
+            }
         })
+    }
+
+    pub fn consumer_heartbeat(
+        &mut self,
+        cx: &Context<'_>,
+        ticket: Ticket,
+        request: &ConsumerGroupHeartbeat,
+    ) -> Actions {
+        let refused = |(error, sentence): Refusal| {
+            answered(ticket, ConsumerGroupHeartbeatAnswer::refused(error, sentence))
+        };
+        if let Err(refusal) = self.check_consumer_heartbeat(request) {
+            return refused(refusal);
+        }
+        let group_id = &request.group_id;
+        if !self.groups.contains_key(group_id) {
+            if self.groups.len() >= GROUPS_MAX {
+                return refused((
+                    ErrorCode::CoordinatorNotAvailable,
+                    "The coordinator holds as many groups as it may.",
+                ));
+            }
+            self.groups.insert(group_id.clone(), Group::new(Kind::Consumer(ConsumerGroup::new(group_id))));
+        }
+        self.step(group_id, |group, config, effects| {
+            if request.member_epoch == 0 {
+                group.receive_consumer_member(cx, config, group_id, effects);
+            }
+            let answer = match &mut group.kind {
+                Kind::Classic(_) => Err((ErrorCode::GroupIdNotFound, "The group uses the classic protocol.")),
+                Kind::Consumer(consumer) if request.member_epoch < 0 => consumer.leave(cx, request, effects),
+                Kind::Consumer(consumer) => consumer.heartbeat(cx, config, request, effects),
+            };
+            match answer {
+                Ok(answer) => effects.answer_when_durable(ticket, answer),
+                Err((error, sentence)) => {
+                    effects.answer(ticket, ConsumerGroupHeartbeatAnswer::refused(error, sentence));
+                }
+            }
+            group.maybe_downgrade(cx, config, effects);
+        })
+    }
+
+    fn check_consumer_heartbeat(&self, request: &ConsumerGroupHeartbeat) -> Result<(), Refusal> {
+        heartbeat::check_request(request, &self.config)?;
+        let texts = [&request.group_id, &request.member_id, &request.client_id, &request.client_host];
+        let more = [&request.instance_id, &request.rack_id, &request.topic_regex, &request.server_assignor];
+        let texts = texts.into_iter().chain(more.into_iter().flatten());
+        let names = request.topic_names.iter().flatten();
+        let topic_count = request.topic_names.as_ref().map_or(0, Vec::len);
+        let owned_count: usize =
+            request.owned.iter().flatten().map(|(_, partitions)| 1 + partitions.len()).sum();
+        if are_too_long(texts.chain(names)) || topic_count.max(owned_count) > SUBSCRIPTIONS_MAX {
+            return Err((ErrorCode::InvalidRequest, "A text is too long, or there are too many topics."));
+        }
+        if request.member_epoch != 0 && !self.groups.contains_key(&request.group_id) {
+            return Err((ErrorCode::GroupIdNotFound, "There is no such group."));
+        }
+        Ok(())
     }
 
     fn check_group(&self, group_id: &str) -> Result<(), ErrorCode> {
@@ -220,6 +308,7 @@ impl GroupCoordinator {
         if let Some(group) = self.groups.get_mut(&request.group_id) {
             return match &mut group.kind {
                 Kind::Classic(classic) => classic.admit_commit(cx, request),
+                Kind::Consumer(consumer) => consumer.admit_commit(request),
             };
         }
         if request.generation_or_member_epoch >= 0 {
@@ -243,9 +332,9 @@ impl GroupCoordinator {
 
     /// May this reader see the group's offsets? A group that is not there has none, which is no error.
     pub fn admit_fetch(&self, group_id: &str, reader: &OffsetReader) -> Result<(), ErrorCode> {
-        let _ = reader;
         match self.groups.get(group_id).map(|group| &group.kind) {
             None | Some(Kind::Classic(_)) => Ok(()),
+            Some(Kind::Consumer(consumer)) => consumer.admit_fetch(reader),
         }
     }
 
@@ -262,12 +351,10 @@ impl GroupCoordinator {
     /// OffsetDelete: of a consumer group with members, only offsets of topics that nobody in it reads.
     pub fn delete_offsets(
         &mut self,
-        cx: &Context<'_>,
         ticket: Ticket,
         group_id: &str,
         partitions: &[(String, i32)],
     ) -> Actions {
-        let _ = cx;
         let refused =
             |error| answered(ticket, OffsetDeleteAnswer { error, errors: vec![error; partitions.len()] });
         let Some(group) = self.groups.get(group_id) else { return refused(ErrorCode::GroupIdNotFound) };
@@ -275,7 +362,7 @@ impl GroupCoordinator {
             Kind::Classic(classic) if !classic.is_empty() && !classic.uses_consumer_protocol() => {
                 return refused(ErrorCode::NonEmptyGroup);
             }
-            Kind::Classic(_) => {}
+            Kind::Classic(_) | Kind::Consumer(_) => {}
         }
         self.step(group_id, |group, _, effects| {
             let mut errors = vec![];
@@ -294,8 +381,7 @@ impl GroupCoordinator {
     }
 
     /// DeleteGroups, one group of it: its offsets go first, then what the log says of the group.
-    pub fn delete_group(&mut self, cx: &Context<'_>, ticket: Ticket, group_id: &str) -> Actions {
-        let _ = cx;
+    pub fn delete_group(&mut self, ticket: Ticket, group_id: &str) -> Actions {
         let Some(group) = self.groups.get(group_id) else {
             return answered(ticket, Answer::DeleteGroup(ErrorCode::GroupIdNotFound));
         };
@@ -313,8 +399,7 @@ impl GroupCoordinator {
 
     /// These topics are gone, and what groups had committed for them with them: a topic of the same name later is
     /// another topic.
-    pub fn delete_topics(&mut self, cx: &Context<'_>, topics: &[&str]) -> Actions {
-        let _ = cx;
+    pub fn delete_topics(&mut self, topics: &[&str]) -> Actions {
         let mut actions = Actions::default();
         for group_id in self.groups.keys().cloned().collect::<Vec<_>>() {
             let keys = self.groups[&group_id].offsets.keys().into_iter();
@@ -351,7 +436,9 @@ impl GroupCoordinator {
                 }
                 match &mut group.kind {
                     Kind::Classic(classic) => classic.tick(cx, config, effects),
+                    Kind::Consumer(consumer) => consumer.tick(cx, effects),
                 }
+                group.maybe_downgrade(cx, config, effects);
             }));
         }
         actions.extend(self.run_expiry(cx));
@@ -367,9 +454,11 @@ impl GroupCoordinator {
                     OnceDurable::Offset { topic, partition, value } => {
                         group.offsets.settle(topic, partition, value)
                     }
-                    OnceDurable::Assignment { generation, assignments } => match &mut group.kind {
-                        Kind::Classic(classic) => classic.assigned(cx, generation, assignments, effects),
-                    },
+                    OnceDurable::Assignment { generation, assignments } => {
+                        if let Kind::Classic(classic) = &mut group.kind {
+                            classic.assigned(cx, generation, assignments, effects);
+                        }
+                    }
                     OnceDurable::GroupTombstone => {}
                 }
             }
@@ -377,28 +466,39 @@ impl GroupCoordinator {
         })
     }
 
-    /// The log has refused the append, and none of it will ever be read.
+    /// The log has refused the append, and with it every later one that is under way: none of them will ever be read.
+    /// What is durable is a prefix of what was handed over. A later append that came into the log all the same would tell
+    /// of partitions that are assigned anew and not of their release.
     pub fn failed(&mut self, cx: &Context<'_>, id: AppendId, error: ErrorCode) -> Actions {
         assert!(error != ErrorCode::None, "a failure has a reason");
-        let Some(settled) = self.under_way.remove(&id) else { return Actions::default() };
+        let mut actions = Actions::default();
+        // Taken out first: what the refusal itself leads to is a new append.
+        for settled in self.under_way.split_off(&id).into_values() {
+            actions.extend(self.refuse(cx, settled, error));
+        }
+        actions
+    }
+
+    fn refuse(&mut self, cx: &Context<'_>, settled: UnderWay, error: ErrorCode) -> Actions {
         self.step(&settled.group, |group, config, effects| {
-            let mut lacks_group = settled.once_durable.is_empty();
             for effect in settled.once_durable {
                 match effect {
                     OnceDurable::Offset { topic, partition, .. } => group.offsets.give_up(&topic, partition),
-                    OnceDurable::Assignment { generation, .. } => match &mut group.kind {
-                        Kind::Classic(classic) => {
+                    OnceDurable::Assignment { generation, .. } => {
+                        if let Kind::Classic(classic) = &mut group.kind {
                             let error = super::answer::refusal_of_append(error);
                             classic.not_assigned(cx, config, generation, error, effects);
                         }
-                    },
+                    }
                     OnceDurable::GroupTombstone => {
-                        group.set_in_log(true);
-                        lacks_group = true;
+                        if let Kind::Classic(classic) = &mut group.kind {
+                            classic.set_in_log(true);
+                        }
                     }
                 }
             }
-            if lacks_group {
+            if !settled.records.is_empty() {
+                group.unsaid.extend(settled.records.into_iter().map(|record| (record.encode_key(), record)));
                 group.repair_at = Some(cx.later(REPAIR_DELAY_MS));
             }
             effects.answers.extend(settled.answers.into_iter().map(|(ticket, a)| (ticket, a.failed(error))));
@@ -423,6 +523,11 @@ impl GroupCoordinator {
                 self.forget_if_vacant(&key.group);
             }
             GroupRecord::GroupMetadata { group: id, value } => {
+                if let (None, Some(group)) = (&value, self.groups.get(&id))
+                    && matches!(group.kind, Kind::Consumer(_))
+                {
+                    return;
+                }
                 let classic = match value {
                     Some(value) => ClassicGroup::from_record(&id, value),
                     None => ClassicGroup::loaded_without_record(&id),
@@ -431,8 +536,31 @@ impl GroupCoordinator {
                 self.groups.insert(id.clone(), Group { offsets, ..Group::new(Kind::Classic(classic)) });
                 self.forget_if_vacant(&id);
             }
-            _ => {}
+            record => self.replay_consumer(record),
         }
+    }
+
+    /// A tombstone of the new protocol says nothing about a group of the classic one, which may have followed it.
+    fn replay_consumer(&mut self, record: GroupRecord) {
+        let id = record.group().to_owned();
+        let is_consumer = self.groups.get(&id).is_some_and(|group| matches!(group.kind, Kind::Consumer(_)));
+        if !is_consumer {
+            if record.is_tombstone() {
+                return;
+            }
+            let offsets = self.groups.remove(&id).map(|group| group.offsets).unwrap_or_default();
+            let consumer = Group::new(Kind::Consumer(ConsumerGroup::new(&id)));
+            self.groups.insert(id.clone(), Group { offsets, ..consumer });
+        }
+        let group = self.groups.get_mut(&id).expect("it is there by now");
+        if let Kind::Consumer(consumer) = &mut group.kind {
+            consumer.apply(record);
+            if consumer.is_empty() && !consumer.is_in_log() {
+                // What is left are offsets without a group.
+                group.kind = Kind::Classic(ClassicGroup::loaded_without_record(&id));
+            }
+        }
+        self.forget_if_vacant(&id);
     }
 
     fn forget_if_vacant(&mut self, group_id: &str) {
@@ -445,8 +573,9 @@ impl GroupCoordinator {
     pub fn loaded(&mut self, cx: &Context<'_>) -> Actions {
         let mut actions = Actions::default();
         for group_id in self.groups.keys().cloned().collect::<Vec<_>>() {
-            actions.extend(self.step(&group_id, |group, _, _| match &mut group.kind {
+            actions.extend(self.step(&group_id, |group, config, _| match &mut group.kind {
                 Kind::Classic(classic) => classic.begin_sessions(cx),
+                Kind::Consumer(consumer) => consumer.begin_sessions(cx, config),
             }));
         }
         self.expiry.begin(cx, &self.config);
@@ -458,8 +587,8 @@ impl GroupCoordinator {
     pub fn unload(self) -> Vec<(Ticket, Answer)> {
         let mut effects = Effects::default();
         for mut group in self.groups.into_values() {
-            match &mut group.kind {
-                Kind::Classic(classic) => classic.refuse_waiting(ErrorCode::NotCoordinator, &mut effects),
+            if let Kind::Classic(classic) = &mut group.kind {
+                classic.refuse_waiting(ErrorCode::NotCoordinator, &mut effects);
             }
         }
         for waiting in self.under_way.into_values() {
@@ -489,6 +618,10 @@ impl GroupCoordinator {
         // A group stays while anything of it is under way, so that what settles finds it.
         let group = self.groups.get_mut(group_id).expect("the caller has looked");
         step(group, &self.config, &mut effects);
+        if !effects.records.is_empty() {
+            // Nothing is said that rests on what the log does not know.
+            group.repair(&mut effects);
+        }
         let mut actions = Actions { appends: vec![], answers: effects.answers };
         if effects.records.is_empty() {
             assert!(effects.once_durable.is_empty(), "nothing is durable without a record");
@@ -501,7 +634,15 @@ impl GroupCoordinator {
             self.next_append += 1;
             group.last_append = Some(id);
             let Effects { records, after: answers, once_durable, .. } = effects;
-            self.under_way.insert(id, UnderWay { group: group_id.to_owned(), once_durable, answers });
+            let of_group =
+                records.iter().filter(|record| !matches!(record, GroupRecord::OffsetCommit { .. }));
+            let waits = UnderWay {
+                group: group_id.to_owned(),
+                once_durable,
+                answers,
+                records: of_group.cloned().collect(),
+            };
+            self.under_way.insert(id, waits);
             actions.appends.push(Append { id, records });
         }
         self.after_step(group_id);
@@ -525,44 +666,6 @@ impl GroupCoordinator {
         }
         if vacant {
             self.groups.remove(group_id);
-        }
-    }
-}
-
-impl Group {
-    pub(super) fn is_empty(&self) -> bool {
-        match &self.kind {
-            Kind::Classic(classic) => classic.is_empty(),
-        }
-    }
-
-    pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
-        match &self.kind {
-            Kind::Classic(classic) => classic.is_subscribed_to(topic),
-        }
-    }
-
-    fn set_in_log(&mut self, in_log: bool) {
-        match &mut self.kind {
-            Kind::Classic(classic) => classic.set_in_log(in_log),
-        }
-    }
-
-    /// The end of an empty group in the log.
-    pub(super) fn bury(&mut self, effects: &mut Effects) {
-        assert!(self.is_empty());
-        match &self.kind {
-            Kind::Classic(classic) if classic.is_in_log() => effects.records.push(classic.tombstone()),
-            Kind::Classic(_) => return,
-        }
-        effects.once_durable.push(OnceDurable::GroupTombstone);
-        self.set_in_log(false);
-    }
-
-    fn repair(&mut self, effects: &mut Effects) {
-        self.repair_at = None;
-        match &self.kind {
-            Kind::Classic(classic) => effects.records.extend(classic.rewritten()),
         }
     }
 }

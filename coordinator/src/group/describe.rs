@@ -1,8 +1,11 @@
 //! What DescribeGroups and ListGroups tell.
 
-use model::ErrorCode;
+use model::{ErrorCode, TopicId};
 
-use super::coordinator::{Group, GroupCoordinator, Kind};
+use super::{
+    assignor::Assignment,
+    coordinator::{Group, GroupCoordinator, Kind},
+};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GroupDescription {
@@ -34,7 +37,66 @@ pub struct ListedGroup {
     pub group_type: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsumerGroupDescription {
+    pub group_id: String,
+    pub state: &'static str,
+    pub group_epoch: i32,
+    pub assignment_epoch: i32,
+    pub assignor: String,
+    pub members: Vec<ConsumerMemberDescription>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsumerMemberDescription {
+    pub member_id: String,
+    pub instance_id: Option<String>,
+    pub rack_id: Option<String>,
+    pub member_epoch: i32,
+    pub client_id: String,
+    pub client_host: String,
+    pub topic_names: Vec<String>,
+    pub topic_regex: Option<String>,
+    /// By topic, in order. The edge adds the names.
+    pub assignment: Vec<(TopicId, Vec<i32>)>,
+    pub target_assignment: Vec<(TopicId, Vec<i32>)>,
+    /// It speaks the classic protocol (member type 0; 1 otherwise).
+    pub is_classic: bool,
+}
+
 impl GroupCoordinator {
+    /// ConsumerGroupDescribe knows the groups of the new protocol only; none is GROUP_ID_NOT_FOUND.
+    pub fn describe_consumer(&self, group_id: &str) -> Option<ConsumerGroupDescription> {
+        let Kind::Consumer(consumer) = &self.groups.get(group_id)?.kind else { return None };
+        let listed = |assignment: &Assignment| {
+            assignment
+                .iter()
+                .map(|(topic, partitions)| (*topic, partitions.iter().copied().collect()))
+                .collect()
+        };
+        let members = consumer.members().map(|member| ConsumerMemberDescription {
+            member_id: member.id.clone(),
+            instance_id: member.instance_id.clone(),
+            rack_id: member.rack_id.clone(),
+            member_epoch: member.epoch,
+            client_id: member.client_id.clone(),
+            client_host: member.client_host.clone(),
+            topic_names: member.topic_names.iter().cloned().collect(),
+            topic_regex: member.topic_regex.clone(),
+            assignment: listed(&member.assigned),
+            target_assignment: consumer.target_of(&member.id).map(listed).unwrap_or_default(),
+            is_classic: member.classic.is_some(),
+        });
+        Some(ConsumerGroupDescription {
+            group_id: group_id.to_owned(),
+            state: consumer.state().name(),
+            group_epoch: consumer.epoch(),
+            assignment_epoch: consumer.target_epoch(),
+            assignor: consumer.assignor_name(&self.config),
+            members: members.collect(),
+        })
+    }
+
     /// DescribeGroups knows the groups of the classic protocol only.
     pub fn describe(&self, group_id: &str) -> GroupDescription {
         match self.groups.get(group_id).map(|group| &group.kind) {
@@ -59,7 +121,7 @@ impl GroupCoordinator {
                     members: members.collect(),
                 }
             }
-            None => GroupDescription {
+            Some(Kind::Consumer(_)) | None => GroupDescription {
                 error: ErrorCode::GroupIdNotFound,
                 group_id: group_id.to_owned(),
                 state: "Dead",
@@ -87,6 +149,12 @@ fn listed(id: &str, group: &Group) -> ListedGroup {
             protocol_type: classic.protocol_type().unwrap_or("").to_owned(),
             state: classic.state().name(),
             group_type: "classic",
+        },
+        Kind::Consumer(consumer) => ListedGroup {
+            group_id: id.to_owned(),
+            protocol_type: super::protocol::CONSUMER.to_owned(),
+            state: consumer.state().name(),
+            group_type: "consumer",
         },
     }
 }

@@ -59,6 +59,7 @@ impl GroupCoordinator {
         }
         let ageing = match &group.kind {
             Kind::Classic(classic) => classic.ageing(),
+            Kind::Consumer(consumer) => consumer.ageing(),
         };
         let is_subscribed = |topic: &str| !group.is_empty() && group.is_subscribed_to(topic);
         let retention_ms = self.config.offsets_retention_ms;
@@ -69,6 +70,7 @@ impl GroupCoordinator {
         }
         let abandoned = match &group.kind {
             Kind::Classic(classic) => classic.is_abandoned(),
+            Kind::Consumer(consumer) => consumer.is_empty(),
         };
         if abandoned && group.offsets.is_empty() {
             return self.step(group_id, |group, _, effects| group.bury(effects));

@@ -77,7 +77,6 @@ pub(super) fn subscription(bytes: &[u8]) -> Option<Subscription> {
 }
 
 /// Topic and partitions. No bytes at all is no partitions.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the change of protocol"))]
 pub(super) fn assignment(bytes: &[u8]) -> Option<Vec<(String, Vec<i32>)>> {
     if bytes.is_empty() {
         return Some(vec![]);
@@ -88,7 +87,6 @@ pub(super) fn assignment(bytes: &[u8]) -> Option<Vec<(String, Vec<i32>)>> {
 }
 
 /// version, partitions by topic, no user data.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the change of protocol"))]
 pub(super) fn encode_assignment(version: i16, partitions: &[(&str, Vec<i32>)]) -> Vec<u8> {
     let count = |n: usize| i32::try_from(n).expect("bounded by the cluster's partitions").to_be_bytes();
     // What was added up to version 3 is not in the assignment.

@@ -82,6 +82,20 @@ impl GroupRecord {
         }
     }
 
+    pub fn is_tombstone(&self) -> bool {
+        match self {
+            Self::OffsetCommit { value, .. } => value.is_none(),
+            Self::GroupMetadata { value, .. } => value.is_none(),
+            Self::ConsumerGroupMetadata { value, .. } => value.is_none(),
+            Self::PartitionMetadata { value, .. } => value.is_none(),
+            Self::MemberMetadata { value, .. } => value.is_none(),
+            Self::TargetAssignmentMetadata { value, .. } => value.is_none(),
+            Self::TargetAssignmentMember { value, .. } => value.is_none(),
+            Self::CurrentMemberAssignment { value, .. } => value.is_none(),
+            Self::RegularExpression { value, .. } => value.is_none(),
+        }
+    }
+
     /// None: the key belongs to a coordinator or a time that is not ours.
     pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, BadRecord> {
         let (kind, rest) = Reader::versioned(key)?;

@@ -97,3 +97,25 @@ impl OffsetReader {
         Self { member_id: None, member_epoch: -1 }
     }
 }
+
+/// ConsumerGroupHeartbeat. None is "as before".
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsumerGroupHeartbeat {
+    pub group_id: String,
+    pub member_id: String,
+    /// 0 joins, -1 leaves, -2 leaves for a while (static members).
+    pub member_epoch: i32,
+    pub instance_id: Option<String>,
+    pub rack_id: Option<String>,
+    /// -1: as before.
+    pub rebalance_timeout_ms: i32,
+    pub client_id: String,
+    pub client_host: String,
+    pub topic_names: Option<Vec<String>>,
+    /// From version 1. Empty takes it back.
+    pub topic_regex: Option<String>,
+    pub server_assignor: Option<String>,
+    pub owned: Option<Vec<(TopicId, Vec<i32>)>>,
+    /// From version 1 the client makes its member id itself.
+    pub makes_member_id: bool,
+}

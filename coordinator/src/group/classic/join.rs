@@ -326,8 +326,6 @@ impl ClassicGroup {
             member.answer_join(answer, effects);
             member.session_until = Some(until);
             member.is_new = false;
-            // Until its leader has assigned again, nobody has anything in the new generation.
-            member.assignment.clear();
             first = Some(first.map_or(until, |at: model::Millis| at.min(until)));
             self.unsynced.insert(member_id);
         }

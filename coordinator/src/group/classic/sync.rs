@@ -75,10 +75,9 @@ impl ClassicGroup {
             return;
         }
         self.is_assigning = false;
-        for (member_id, bytes) in assignments {
-            if let Some(member) = self.members.get_mut(&member_id) {
-                member.assignment = bytes;
-            }
+        let mut assignments: BTreeMap<String, Vec<u8>> = assignments.into_iter().collect();
+        for member in self.members.values_mut() {
+            member.assignment = assignments.remove(&member.id).unwrap_or_default();
         }
         self.enter(cx, ClassicState::Stable);
         for member_id in self.members.keys().cloned().collect::<Vec<_>>() {

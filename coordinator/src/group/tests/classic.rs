@@ -133,7 +133,7 @@ fn an_assignment_that_the_log_refuses_starts_another_generation() {
     world.advance(2 * DELAY);
     world.settles_at_once = false;
     let ticket = world.ask_sync(&sync(&a, 1, &[(&a, b"A")]));
-    assert!(world.refuse_one(ErrorCode::NotEnoughReplicas));
+    assert!(world.refuse(ErrorCode::NotEnoughReplicas));
     assert_eq!(world.synced(ticket).error, ErrorCode::CoordinatorNotAvailable);
     assert_eq!(world.describe().state, "PreparingRebalance");
     let ticket = world.ask_join(&join(&a, None));

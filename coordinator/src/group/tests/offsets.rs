@@ -32,7 +32,7 @@ fn a_commit_that_the_log_refuses_never_was() {
         assert_eq!(world.committed_errors(first), [ErrorCode::None]);
         world.settles_at_once = false;
         let ticket = world.ask_commit(&commit("", -1, &[("t", 0, 9)]));
-        assert!(world.refuse_one(append));
+        assert!(world.refuse(append));
         assert_eq!(world.committed_errors(ticket), [expected], "{append:?}");
         assert_eq!(world.offset("t", 0), 5);
     }
@@ -44,7 +44,7 @@ fn a_refused_first_commit_leaves_no_group() {
     world.settles_at_once = false;
     world.ask_commit(&commit("", -1, &[("t", 0, 9)]));
     assert_eq!(world.coordinator.group_count(), 1);
-    assert!(world.refuse_one(ErrorCode::NotEnoughReplicas));
+    assert!(world.refuse(ErrorCode::NotEnoughReplicas));
     assert_eq!(world.coordinator.group_count(), 0);
 }
 
@@ -161,7 +161,7 @@ fn a_deletion_that_the_log_refuses_leaves_the_group() {
     world.leave(&[(&ids[0], None)]);
     world.settles_at_once = false;
     let ticket = world.delete_group();
-    while world.refuse_one(ErrorCode::NotEnoughReplicas) {}
+    assert!(world.refuse(ErrorCode::NotEnoughReplicas));
     assert_eq!(world.answer(ticket), Some(&Answer::DeleteGroup(ErrorCode::CoordinatorNotAvailable)));
     assert_eq!((world.offset("t", 0), world.describe().state), (5, "Empty"));
     world.settles_at_once = true;

@@ -113,7 +113,7 @@ impl Run {
             }
             Step::Pass(ms) => self.world.advance(ms),
             Step::Settle => drop(self.world.settle_one()),
-            Step::Refuse => drop(self.world.refuse_one(ErrorCode::NotEnoughReplicas)),
+            Step::Refuse => drop(self.world.refuse(ErrorCode::NotEnoughReplicas)),
             Step::Crash => self.world.crash(),
         }
         self.check_offsets();
@@ -164,7 +164,7 @@ impl Run {
             Some(Kind::Classic(group)) => {
                 group.generation() == generation && group.members().any(|member| member.id == member_id)
             }
-            None => false,
+            _ => false,
         }
     }
 
@@ -243,6 +243,7 @@ impl Run {
             let group = coordinator.groups.get("g");
             let record = group.and_then(|group| match &group.kind {
                 Kind::Classic(classic) => classic.rewritten(),
+                Kind::Consumer(_) => unreachable!("nobody speaks the new protocol here"),
             });
             record.map(|record| match record {
                 GroupRecord::GroupMetadata { group, value: Some(mut value) } => {

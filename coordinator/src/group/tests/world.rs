@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use model::{ErrorCode, Millis, Timestamp, TopicId};
 
 use crate::group::{
-    Actions, Answer, Append, Context, GroupConfig, GroupCoordinator, GroupDescription, GroupRecord,
-    Heartbeat, JoinGroup, JoinGroupAnswer, LeaveGroup, LeaveGroupAnswer, LeavingMember, MigrationPolicy,
-    OffsetCommit, OffsetToCommit, SyncGroup, SyncGroupAnswer, Ticket, TopicFacts, Topics,
+    Actions, Answer, Append, ConsumerGroupHeartbeat, ConsumerGroupHeartbeatAnswer, Context, GroupConfig,
+    GroupCoordinator, GroupDescription, GroupRecord, Heartbeat, JoinGroup, JoinGroupAnswer, LeaveGroup,
+    LeaveGroupAnswer, LeavingMember, MigrationPolicy, OffsetCommit, OffsetToCommit, SyncGroup,
+    SyncGroupAnswer, Ticket, TopicFacts, Topics,
 };
 
 pub(super) const SESSION_MS: i32 = 10_000;
@@ -38,6 +39,7 @@ pub(super) fn config() -> GroupConfig {
 pub(super) struct Cluster {
     pub(super) topics: BTreeMap<String, TopicFacts>,
     pub(super) version: i64,
+    pub(super) group_configs: BTreeMap<String, i32>,
 }
 
 impl Cluster {
@@ -70,6 +72,11 @@ impl Topics for Cluster {
 
     fn names(&self) -> Vec<&str> {
         self.topics.keys().map(String::as_str).collect()
+    }
+
+    fn group_config(&self, group: &str, key: &str) -> Option<i32> {
+        assert_eq!(group, "g");
+        self.group_configs.get(key).copied()
     }
 
     fn version(&self) -> i64 {
@@ -174,8 +181,11 @@ impl World {
         while self.settle_one() {}
     }
 
-    pub(super) fn refuse_one(&mut self, error: ErrorCode) -> bool {
+    /// The log refuses the oldest append, and so all that came after it.
+    pub(super) fn refuse(&mut self, error: ErrorCode) -> bool {
         let Some(append) = self.under_way.pop_front() else { return false };
+        // What is durable is a prefix.
+        self.under_way.clear();
         call!(self, c, cx => c.failed(cx, append.id, error));
         true
     }
@@ -262,7 +272,7 @@ impl World {
         }
     }
 
-    pub(super) fn leave(&mut self, members: &[(&str, Option<&str>)]) -> LeaveGroupAnswer {
+    pub(super) fn ask_leave(&mut self, members: &[(&str, Option<&str>)]) -> Ticket {
         let member = |(member_id, instance): &(&str, Option<&str>)| LeavingMember {
             member_id: (*member_id).to_owned(),
             group_instance_id: instance.map(str::to_owned),
@@ -270,6 +280,11 @@ impl World {
         let request = LeaveGroup { group_id: "g".into(), members: members.iter().map(member).collect() };
         let ticket = self.ticket();
         call!(self, c, cx => c.leave(cx, ticket, &request));
+        ticket
+    }
+
+    pub(super) fn leave(&mut self, members: &[(&str, Option<&str>)]) -> LeaveGroupAnswer {
+        let ticket = self.ask_leave(members);
         match self.answer(ticket) {
             Some(Answer::LeaveGroup(answer)) => answer.clone(),
             other => panic!("{other:?}"),
@@ -292,19 +307,22 @@ impl World {
 
     pub(super) fn delete_group(&mut self) -> Ticket {
         let ticket = self.ticket();
-        call!(self, c, cx => c.delete_group(cx, ticket, "g"));
+        let actions = self.coordinator.delete_group(ticket, "g");
+        self.take(actions);
         ticket
     }
 
     pub(super) fn delete_offsets(&mut self, partitions: &[(&str, i32)]) -> Ticket {
         let partitions: Vec<_> = partitions.iter().map(|(topic, p)| ((*topic).to_owned(), *p)).collect();
         let ticket = self.ticket();
-        call!(self, c, cx => c.delete_offsets(cx, ticket, "g", &partitions));
+        let actions = self.coordinator.delete_offsets(ticket, "g", &partitions);
+        self.take(actions);
         ticket
     }
 
     pub(super) fn delete_topics(&mut self, topics: &[&str]) {
-        call!(self, c, cx => c.delete_topics(cx, topics));
+        let actions = self.coordinator.delete_topics(topics);
+        self.take(actions);
     }
 
     pub(super) fn describe(&self) -> GroupDescription {
@@ -314,6 +332,26 @@ impl World {
     /// -1 as OffsetFetch has it.
     pub(super) fn offset(&self, topic: &str, partition: i32) -> i64 {
         self.coordinator.committed("g", topic, partition).map_or(-1, |committed| committed.offset)
+    }
+
+    pub(super) fn ask_beat(&mut self, request: &ConsumerGroupHeartbeat) -> Ticket {
+        let ticket = self.ticket();
+        call!(self, c, cx => c.consumer_heartbeat(cx, ticket, request));
+        ticket
+    }
+
+    #[track_caller]
+    pub(super) fn beaten(&self, ticket: Ticket) -> ConsumerGroupHeartbeatAnswer {
+        match self.answer(ticket) {
+            Some(Answer::ConsumerGroupHeartbeat(answer)) => answer.clone(),
+            other => panic!("{ticket:?}: {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn beat(&mut self, request: &ConsumerGroupHeartbeat) -> ConsumerGroupHeartbeatAnswer {
+        let ticket = self.ask_beat(request);
+        self.beaten(ticket)
     }
 
     /// A new dynamic member joins, with the round for its id.
@@ -367,6 +405,32 @@ pub(super) fn join(member_id: &str, instance: Option<&str>) -> JoinGroup {
         requires_known_member_id: true,
         supports_skipping_assignment: true,
     }
+}
+
+/// A member that joins topic `t`, or one that has nothing new to say.
+pub(super) fn beat(member_id: &str, epoch: i32) -> ConsumerGroupHeartbeat {
+    let joins = epoch == 0;
+    ConsumerGroupHeartbeat {
+        group_id: "g".into(),
+        member_id: member_id.into(),
+        member_epoch: epoch,
+        instance_id: None,
+        rack_id: None,
+        rebalance_timeout_ms: if joins { REBALANCE_MS } else { -1 },
+        client_id: "client".into(),
+        client_host: "/10.0.0.1".into(),
+        topic_names: joins.then(|| vec!["t".into()]),
+        topic_regex: None,
+        server_assignor: None,
+        owned: joins.then(Vec::new),
+        makes_member_id: true,
+    }
+}
+
+/// The same, with what it owns of topic `t`.
+pub(super) fn owning(member_id: &str, epoch: i32, partitions: &[i32]) -> ConsumerGroupHeartbeat {
+    let owned = Some(vec![(topic_id("t"), partitions.to_vec())]);
+    ConsumerGroupHeartbeat { owned, ..beat(member_id, epoch) }
 }
 
 pub(super) fn sync(member_id: &str, generation: i32, assignments: &[(&str, &[u8])]) -> SyncGroup {
