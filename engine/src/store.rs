@@ -29,6 +29,9 @@ mod commit;
 mod maintain;
 mod trim;
 
+#[cfg(test)]
+mod tests;
+
 pub use commit::Failed;
 
 /// Folder of the journals within the data directory.

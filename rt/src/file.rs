@@ -11,7 +11,11 @@ use std::{
     rc::Rc,
 };
 
-use crate::{blocking::blocking, fd::Fd, pages::BLOCK};
+use crate::{
+    blocking::{blocking, blocking_aside},
+    fd::Fd,
+    pages::BLOCK,
+};
 
 mod calls;
 
@@ -57,6 +61,11 @@ impl File {
             let text = format!("length {len} is not a multiple of {BLOCK}");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        self.with_file(move |file| file.set_len(len)).await
+    }
+
+    /// Cuts the file to any length. Who writes behind it again writes its last block whole.
+    pub async fn truncate_exact(&self, len: u64) -> io::Result<()> {
         self.with_file(move |file| file.set_len(len)).await
     }
 
@@ -107,10 +116,10 @@ pub async fn remove(path: impl Into<PathBuf>) -> io::Result<()> {
     blocking(move || fs::remove_file(path)).await
 }
 
-/// With everything in it.
+/// With everything in it, which may take seconds: other calls do not wait for it.
 pub async fn remove_dir(path: impl Into<PathBuf>) -> io::Result<()> {
     let path = path.into();
-    blocking(move || fs::remove_dir_all(path)).await
+    blocking_aside(move || fs::remove_dir_all(path)).await
 }
 
 /// With its parents; fine if it is there.

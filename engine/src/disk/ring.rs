@@ -65,9 +65,8 @@ impl Disk for RingDisk {
     }
 
     async fn truncate(&self, file: &File, bytes: u64) -> io::Result<()> {
-        // Exact lengths are for closed files, and a log that is opened again rewrites its last block whole.
-        let path = file.path().to_owned();
-        blocking(move || fs::OpenOptions::new().write(true).open(path)?.set_len(bytes)).await
+        // The open file, not its name: another file may have that by now.
+        file.truncate_exact(bytes).await
     }
 
     async fn create_dir(&self, path: &Path) -> io::Result<()> {

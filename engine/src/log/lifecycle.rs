@@ -41,7 +41,12 @@ impl<F: Clone> LogState<F> {
 
 impl<F: Clone + 'static> Log<F> {
     /// Snapshots of rolled segments and the leader epochs; with `closing` a snapshot of the end as well.
-    pub(crate) async fn write_side_files<D>(&self, disk: &D, closing: bool) -> io::Result<()>
+    pub(crate) async fn write_side_files<D>(
+        &self,
+        disk: &D,
+        closing: bool,
+        _turn: &Turn<'_, F>,
+    ) -> io::Result<()>
     where
         D: Disk<File = F>,
     {

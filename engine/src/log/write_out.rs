@@ -47,17 +47,41 @@ struct Part<F> {
 }
 
 impl<F: Clone + 'static> Log<F> {
+    /// `None`: another write is under way, or the log was deleted.
     pub(crate) fn try_turn(&self) -> Option<Turn<'_, F>> {
-        (!self.writing.replace(true)).then_some(Turn(self))
+        if self.deleted.get() { None } else { self.take_turn() }
     }
 
-    pub(crate) async fn turn(&self) -> Turn<'_, F> {
+    /// `None`: the log was deleted. Its folder has another name by now, or soon, and under the old one a new topic may
+    /// begin: nobody touches a file of this log any more.
+    pub(crate) async fn turn(&self) -> Option<Turn<'_, F>> {
         loop {
-            if let Some(turn) = self.try_turn() {
+            let done = self.writing_done.wait();
+            if self.deleted.get() {
+                return None;
+            }
+            if let Some(turn) = self.take_turn() {
+                return Some(turn);
+            }
+            done.await;
+        }
+    }
+
+    /// The turn of whoever deleted the log: it is the last one.
+    pub(crate) async fn last_turn(&self) -> Turn<'_, F> {
+        assert!(self.deleted.get(), "others may still ask for a turn");
+        loop {
+            let done = self.writing_done.wait();
+            if let Some(turn) = self.take_turn() {
                 return turn;
             }
-            self.writing_done.wait().await;
+            done.await;
         }
+    }
+
+    fn take_turn(&self) -> Option<Turn<'_, F>> {
+        // Not `then_some`: a turn that is made and dropped again would end the turn of somebody else.
+        if self.writing.replace(true) { None } else { Some(Turn(self)) }
     }
 
     /// Is the active segment's file open and long enough for everything appended, so that a commit may write it
@@ -115,7 +139,7 @@ impl<F: Clone + 'static> Log<F> {
         D: Disk<File = F>,
     {
         let Some((segment, written, bytes)) = self.first_unwritten(goal) else { return Ok(None) };
-        let file = self.segment_file(disk, segment).await?;
+        let file = self.open_segment(disk, segment).await?;
         if allocate && bytes - written >= ALLOCATE_FROM_BYTES {
             self.allocate_ahead(disk, segment, &file).await?;
         }
@@ -134,31 +158,56 @@ impl<F: Clone + 'static> Log<F> {
         (first.base <= goal.0 && first.written < bytes).then_some((first.base, first.written, bytes))
     }
 
-    /// Opens the segment's file, and makes it with its folder if it is the first time: durable names included.
+    /// Opens the segment's file for whoever has the turn, and makes it with its folder if it is the first time.
+    async fn open_segment<D>(&self, disk: &D, base: Offset) -> io::Result<F>
+    where
+        D: Disk<File = F>,
+    {
+        let is_new = {
+            let state = self.state.borrow();
+            state
+                .segments
+                .binary_search_by_key(&base, |s| s.base)
+                .is_ok_and(|i| state.segments[i].written == 0)
+        };
+        if is_new {
+            self.make_dir(disk).await?;
+        }
+        self.open_file(disk, base, is_new).await
+    }
+
+    /// Opens the segment's file for a reader, who has no turn and makes nothing. A log may be deleted and a segment
+    /// removed under his feet: then the name is that of another file, or of none.
     pub(crate) async fn segment_file<D>(&self, disk: &D, base: Offset) -> io::Result<F>
     where
         D: Disk<File = F>,
     {
-        let find = |state: &super::LogState<F>| {
-            let i = state.segments.binary_search_by_key(&base, |s| s.base).ok()?;
-            Some((i, state.segments[i].file.clone(), state.segments[i].written == 0))
+        let file = self.open_file(disk, base, false).await?;
+        if self.deleted.get() { Err(io::ErrorKind::NotFound.into()) } else { Ok(file) }
+    }
+
+    async fn open_file<D>(&self, disk: &D, base: Offset, create: bool) -> io::Result<F>
+    where
+        D: Disk<File = F>,
+    {
+        let found = {
+            let state = self.state.borrow();
+            let i = state.segments.binary_search_by_key(&base, |s| s.base);
+            state.segments[i.map_err(|_| io::ErrorKind::NotFound)?].file.clone()
         };
-        let (_, file, is_new) =
-            find(&self.state.borrow()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        if let Some(file) = file {
+        if let Some(file) = found {
             return Ok(file);
         }
-        let path = self.segment_path(base, SegmentFile::Log);
-        if is_new {
-            self.make_dir(disk).await?;
-        }
-        let file = disk.open(&path, is_new).await?;
+        let file = disk.open(&self.segment_path(base, SegmentFile::Log), create).await?;
         let bytes = disk.file_bytes(&file).await?;
         let mut state = self.state.borrow_mut();
-        if let Some((i, _, _)) = find(&state) {
+        if !self.deleted.get()
+            && let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base)
+        {
             let segment = &mut state.segments[i];
             segment.allocated = segment.allocated.max(bytes);
-            segment.file = Some(file.clone());
+            // Another reader may have been first; one file for all of them.
+            return Ok(segment.file.get_or_insert(file).clone());
         }
         Ok(file)
     }
@@ -188,7 +237,7 @@ impl<F: Clone + 'static> Log<F> {
             (active.base, active.file.is_some() && active.bytes >= PREPARE_FROM_BYTES)
         };
         if wants {
-            let file = self.segment_file(disk, base).await?;
+            let file = self.open_segment(disk, base).await?;
             self.allocate_ahead(disk, base, &file).await?;
         }
         Ok(())
@@ -237,7 +286,7 @@ impl<F: Clone + 'static> Log<F> {
         D: Disk<File = F>,
     {
         for base in self.unfinished(active) {
-            let file = self.segment_file(disk, base).await?;
+            let file = self.open_segment(disk, base).await?;
             let (bytes, is_active, files) = {
                 let state = self.state.borrow();
                 let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { continue };

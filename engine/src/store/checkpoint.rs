@@ -47,9 +47,8 @@ impl<D: Disk> Store<D> {
     }
 
     async fn write_active_indexes(&self, logs: &[SharedLog<D::File>]) {
-        let logs: Vec<_> = logs.iter().filter(|log| !log.deleted.get()).cloned().collect();
-        let results = for_each_bounded(logs, WRITES_MAX, |log| async move {
-            let turn = log.turn().await;
+        let results = for_each_bounded(logs.to_vec(), WRITES_MAX, |log| async move {
+            let Some(turn) = log.turn().await else { return Ok(()) };
             log.write_active_indexes(&self.disk, &turn).await
         });
         for result in results.await {
@@ -59,12 +58,11 @@ impl<D: Disk> Store<D> {
 
     /// `false` if the disk is full (or worse): what was not written stays where it is.
     async fn write_all(&self, logs: &[SharedLog<D::File>]) -> bool {
-        let logs: Vec<_> = logs.iter().filter(|log| !log.deleted.get()).cloned().collect();
-        let results = for_each_bounded(logs, WRITES_MAX, |log| async move {
-            let turn = log.turn().await;
+        let results = for_each_bounded(logs.to_vec(), WRITES_MAX, |log| async move {
+            let Some(turn) = log.turn().await else { return Ok(()) };
             log.write_out(&self.disk, Flush::No, &turn).await?;
             log.finish_segments(&self.disk, false, &turn).await?;
-            log.write_side_files(&self.disk, false).await
+            log.write_side_files(&self.disk, false, &turn).await
         });
         let mut all_written = true;
         for result in results.await {
@@ -75,7 +73,7 @@ impl<D: Disk> Store<D> {
     }
 
     fn put_back(&self, logs: Vec<SharedLog<D::File>>) {
-        for log in logs {
+        for log in logs.into_iter().filter(|log| !log.deleted.get()) {
             if !std::mem::replace(&mut log.state.borrow_mut().unsynced, true) {
                 self.unsynced.borrow_mut().push(log.clone());
             }
@@ -120,11 +118,11 @@ impl<D: Disk> Store<D> {
         }
         let logs: Vec<_> = self.logs.borrow().values().cloned().collect();
         let results = for_each_bounded(logs.clone(), WRITES_MAX, |log| async move {
-            let turn = log.turn().await;
+            let Some(turn) = log.turn().await else { return Ok(()) };
             log.write_out(&self.disk, Flush::No, &turn).await?;
             log.seal_active();
             log.finish_segments(&self.disk, true, &turn).await?;
-            log.write_side_files(&self.disk, true).await
+            log.write_side_files(&self.disk, true, &turn).await
         });
         results.await.into_iter().collect::<io::Result<()>>()?;
         self.sync_and_release(&logs, self.journal.last_sequence(), false).await

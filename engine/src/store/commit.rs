@@ -228,7 +228,7 @@ impl<D: Disk> Store<D> {
             log.write_out(&self.disk, flush, &turn).await
         });
         for log in &round.written_out {
-            let turn = log.turn().await;
+            let Some(turn) = log.turn().await else { continue };
             let unjournaled = log.state.borrow().unjournaled;
             log.write_out(&self.disk, Flush::No, &turn).await?;
             self.disk.flush_everything(self.journal.file()).await?;

@@ -78,13 +78,11 @@ impl<D: Disk> Store<D> {
             .unsynced
             .borrow()
             .iter()
-            .filter(|log| {
-                !log.deleted.get() && (pressed || log.unwritten_bytes() >= DESTAGE_BYTES || log.wants_space())
-            })
+            .filter(|log| pressed || log.unwritten_bytes() >= DESTAGE_BYTES || log.wants_space())
             .cloned()
             .collect();
         let written = for_each_bounded(logs, WRITES_MAX, |log| async move {
-            let turn = log.turn().await;
+            let Some(turn) = log.turn().await else { return Ok(()) };
             if pressed || log.unwritten_bytes() >= DESTAGE_BYTES {
                 log.write_out(&self.disk, Flush::No, &turn).await?;
             }
@@ -99,8 +97,6 @@ impl<D: Disk> Store<D> {
     pub(super) fn note_segment_result(&self, result: io::Result<()>) -> bool {
         match result {
             Ok(()) => true,
-            // The log was deleted meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => {
                 self.segment_error("a segment write", &error);
                 false

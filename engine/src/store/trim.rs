@@ -23,8 +23,9 @@ impl<D: Disk> Store<D> {
         let starts = self.log_starts();
         let path = log_starts_path(&self.options.data_dir, self.options.shard);
         self.disk.replace_small(&path, starts.write()).await?;
-        let turn = log.turn().await;
-        log.remove_segments_below_start(&self.disk, &turn).await?;
+        if let Some(turn) = log.turn().await {
+            log.remove_segments_below_start(&self.disk, &turn).await?;
+        }
         Ok(log.ends().start)
     }
 
@@ -51,7 +52,7 @@ impl<D: Disk> Store<D> {
         let Some(log) = self.logs.borrow_mut().remove(&id) else { return Ok(None) };
         log.deleted.set(true);
         self.unsynced.borrow_mut().retain(|l| !std::rc::Rc::ptr_eq(l, &log));
-        let turn = log.turn().await;
+        let turn = log.last_turn().await;
         let aside = names::dir_name_as(topic, id.partition, DirState::Delete, unique);
         let aside = self.options.data_dir.join(aside);
         match self.disk.rename(&log.dir, &aside).await {
