@@ -154,6 +154,27 @@ fn kcat_finds_offsets_by_time() {
     assert_eq!(kcat.consume("t", "-5", "%s "), b"95 96 97 98 99 ");
 }
 
+/// A group of kcat reads a part, commits, and the next of the same group goes on there, over a kill of the broker.
+#[test]
+fn kcat_in_a_group_goes_on_where_it_was() {
+    let mut broker = Broker::start_with(|launch| launch.option("group.initial.rebalance.delay.ms=0"));
+    let Some(kcat) = Kcat::of(&broker) else { return };
+    broker.client().create_topic("t", 1);
+    let scratch = Scratch::new();
+    let file = scratch.path().join("lines");
+    let text: Vec<String> = (0..1000).map(|n| format!("line {n}")).collect();
+    fs::write(&file, text.join("\n") + "\n").expect("a file");
+    kcat.run(&["-P", "-t", "t", "-p", "0", "-l", file.to_str().expect("a name")]);
+    let read = |kcat: &Kcat, count: &str| {
+        let group = ["-X", "auto.offset.reset=earliest", "-c", count, "-q", "-G", "readers", "t"];
+        String::from_utf8(kcat.run(&group)).expect("text").lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&kcat, "400"), text[..400]);
+    broker.kill();
+    broker.restart();
+    assert_eq!(read(&kcat, "600"), text[400..]);
+}
+
 #[test]
 fn kcat_keeps_keys_and_headers() {
     let broker = Broker::start();

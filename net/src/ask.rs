@@ -2,10 +2,13 @@
 //! counted slices: of the request's frame on the way in, of pages on the way out. They are never copied to cross.
 
 use bytes::Bytes;
+use coordinator::group::ListedGroup;
 use engine::epochs::EpochEnd;
 use model::{ErrorCode, LeaderEpoch, Millis, Offset, Timestamp, TopicPartition};
 use replication::Isolation;
 use rt::pages::PageSlice;
+
+use crate::groups::{GroupAnswer, GroupAsk};
 
 /// One message to one owner: all that a request wants of its partitions.
 #[derive(Debug)]
@@ -17,6 +20,28 @@ pub enum Ask {
     DeleteRecords(Vec<DeleteRecordsPart>),
     /// Bytes of the partitions named; all that the shard owns if none is.
     Sizes(Option<Vec<TopicPartition>>),
+    /// Of the coordinator of one group.
+    Group(GroupAsk),
+    /// All groups coordinated on the shard that pass.
+    ListGroups {
+        states: Vec<String>,
+        types: Vec<String>,
+    },
+}
+
+/// A small request lies in a buffer of this size, and its records keep all of it.
+const ASK_BYTES: usize = 16 << 10;
+
+impl Ask {
+    /// What it keeps of the asker's memory until its owner has taken it in. The same at both ends.
+    pub(crate) fn bytes(&self) -> usize {
+        let records = match self {
+            Self::Produce(ask) => ask.parts.iter().map(|part| part.batch.len()).sum(),
+            // Their connection waits for the answer before it takes another.
+            _ => 0,
+        };
+        ASK_BYTES + records
+    }
 }
 
 /// Parts in the order of the ask.
@@ -28,6 +53,8 @@ pub enum Answer {
     EpochEnds(Vec<FoundEpochEnd>),
     DeleteRecords(Vec<DeletedRecords>),
     Sizes(Vec<Size>),
+    Group(Result<GroupAnswer, ErrorCode>),
+    ListGroups(Result<Vec<ListedGroup>, ErrorCode>),
 }
 
 /// What a produce is answered at.

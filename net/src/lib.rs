@@ -11,6 +11,7 @@ pub mod ask;
 pub mod clock;
 pub mod control;
 pub mod errors;
+pub mod groups;
 pub mod handlers;
 pub mod listener;
 pub mod mesh;
@@ -27,6 +28,7 @@ mod connection;
 mod jobs;
 mod pressure;
 mod producer_ids;
+mod transit;
 
 pub use admission::Admission;
 pub use clock::Clock;

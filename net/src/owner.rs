@@ -10,8 +10,9 @@
 //! returns, and messages of one shard arrive in order, so batches of one connection reach the log in the order sent,
 //! also across shards.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
+use coordinator::{BrokerConfig, Image};
 use engine::{Disk, Store};
 use model::{ErrorCode, ShardId};
 use replication::{Partition, PartitionError, PartitionTable, Ticket, Woken};
@@ -21,10 +22,12 @@ use crate::{
     ask::{Answer, Ask, FoundEpochEnd, Size},
     clock::Clock,
     errors::Code,
+    groups::Groups,
     jobs::Jobs,
     mesh::{Link, Message},
 };
 
+mod failures;
 mod fetch;
 mod lookups;
 mod produce;
@@ -42,6 +45,16 @@ pub enum ReplyTo {
     /// A task of this shard.
     Here(rt::oneshot::Tx<Answer>),
     Shard,
+}
+
+impl ReplyTo {
+    pub(crate) fn send(self, link: &Rc<dyn Link>, id: AskId, answer: Answer) {
+        match self {
+            // Nobody may wait any more: the connection is gone.
+            Self::Here(to) => drop(to.send(answer)),
+            Self::Shard => link.send(id.from, Message::Answer(id.number, answer)),
+        }
+    }
 }
 
 /// An ask that waits for a watermark or a deadline.
@@ -62,15 +75,23 @@ pub struct Owner<D: Disk> {
     link: Rc<dyn Link>,
     clock: Clock,
     jobs: Jobs,
+    groups: Rc<Groups<D>>,
     parked: RefCell<FxHashMap<Ticket, Parked>>,
     /// Fetches under way, so that they can be given up: with their ticket while they are parked.
     fetches: RefCell<FxHashMap<AskId, Option<Ticket>>>,
 }
 
 impl<D: Disk> Owner<D> {
-    pub fn new(store: Rc<Store<D>>, table: Rc<PartitionTable<D>>, link: Rc<dyn Link>, clock: Clock) -> Self {
-        let (parked, fetches) = (RefCell::default(), RefCell::default());
-        Self { store, table, link, clock, jobs: Jobs::default(), parked, fetches }
+    pub fn new(
+        store: Rc<Store<D>>,
+        table: Rc<PartitionTable<D>>,
+        link: Rc<dyn Link>,
+        clock: Clock,
+        config: &BrokerConfig,
+    ) -> Self {
+        let groups = Groups::new(store.clone(), table.clone(), link.clone(), clock, config);
+        let (jobs, parked, fetches) = (Jobs::default(), RefCell::default(), RefCell::default());
+        Self { store, table, link, clock, jobs, groups, parked, fetches }
     }
 
     pub fn store(&self) -> &Rc<Store<D>> {
@@ -108,6 +129,21 @@ impl<D: Disk> Owner<D> {
                 let sizes: Vec<Size> = self.sizes(ids.as_deref());
                 self.reply(id, reply, Answer::Sizes(sizes));
             }
+            Ask::Group(ask) => self.groups.start(id, ask, reply),
+            Ask::ListGroups { states, types } => {
+                self.reply(id, reply, Answer::ListGroups(self.groups.list(&states, &types)));
+            }
+        }
+    }
+
+    pub(crate) fn groups(&self) -> &Rc<Groups<D>> {
+        &self.groups
+    }
+
+    /// The cluster is now as `image` says, and the partitions of this shard with it.
+    pub(crate) fn follow(&self, image: &Arc<Image>, config: &BrokerConfig) {
+        for partition in self.groups.follow(image, config) {
+            self.jobs.begin(self.groups.clone().load(partition));
         }
     }
 
@@ -137,9 +173,11 @@ impl<D: Disk> Owner<D> {
                     Some(Parked { id, reply, errand: Errand::Fetch(ask) }) => {
                         self.wake_fetch(id, ask, reply, why)
                     }
-                    // Given up in the meantime.
-                    None => {}
+                    // An append of a group, or given up in the meantime.
+                    None => self.groups.woken(ticket, why),
                 }
+                // One commit may end the waits of thousands.
+                rt::yield_if_needed().await;
             }
         }
     }
@@ -155,11 +193,7 @@ impl<D: Disk> Owner<D> {
     }
 
     fn reply(&self, id: AskId, reply: ReplyTo, answer: Answer) {
-        match reply {
-            // Nobody may wait any more: the connection is gone.
-            ReplyTo::Here(to) => drop(to.send(answer)),
-            ReplyTo::Shard => self.link.send(id.from, Message::Answer(id.number, answer)),
-        }
+        reply.send(&self.link, id, answer);
     }
 
     /// A partition that is here and led from here.
@@ -170,7 +204,7 @@ impl<D: Disk> Owner<D> {
 }
 
 /// What a wait that ended without being reached means to the client.
-fn code_of(why: Woken) -> ErrorCode {
+pub(crate) fn code_of(why: Woken) -> ErrorCode {
     match why {
         Woken::Reached => ErrorCode::None,
         Woken::Expired => ErrorCode::RequestTimedOut,

@@ -25,6 +25,7 @@ use crate::{
     producer_ids::ProducerIds,
     request::Peer,
     sessions::FetchSessions,
+    transit::Transit,
 };
 
 /// An image counted on this shard before it is counted among shards: handlers take and drop it many times a second, and the
@@ -57,6 +58,7 @@ pub struct Shard<D: Disk> {
     control: ControlPort,
     images: Images,
     pressure: Pressure,
+    transit: Rc<Transit>,
     starved: Notify,
     pub(crate) frames: Rc<FrameBudget>,
     pub(crate) sessions: RefCell<FetchSessions>,
@@ -69,10 +71,12 @@ impl<D: Disk> Shard<D> {
     pub fn new(parts: ShardParts<D>) -> Rc<Self> {
         let ShardParts { id, count, config, image, store, table, link, clock } = parts;
         assert!(id.0 < count, "shard {id} of {count}");
-        let owner = Rc::new(Owner::new(store, table, link.clone(), clock));
         let in_force = config.with_dynamic(&image);
+        let owner = Rc::new(Owner::new(store, table, link.clone(), clock, &in_force));
+        owner.follow(&image, &in_force);
         let slots = usize::try_from(in_force.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let seed = clock.wall().0 as u64;
+        let transit = Rc::new(Transit::new(count));
         let frame_bytes_max = in_force.socket_request_max_bytes;
         Rc::new(Self {
             id,
@@ -81,11 +85,12 @@ impl<D: Disk> Shard<D> {
             started_with: config,
             image: RefCell::new(Rc::new(image)),
             topic_configs: RefCell::default(),
-            asks: Rc::new(Asks::new(id, owner.clone(), link.clone())),
+            asks: Rc::new(Asks::new(id, owner.clone(), link.clone(), transit.clone())),
             owner,
             control: ControlPort::new(id, link.clone()),
             images: Images::new(id, count, link.clone()),
             pressure: Pressure::new(id, count, link.clone()),
+            transit,
             starved: Notify::new(),
             frames: FrameBudget::new(usize::try_from(frame_bytes_max).unwrap_or(0)),
             link,
@@ -154,6 +159,7 @@ impl<D: Disk> Shard<D> {
             configs.remove(&topic.id);
         }
         drop(configs);
+        self.owner.follow(&image, &self.config());
         self.images.applied(offset);
     }
 
@@ -191,13 +197,18 @@ impl<D: Disk> Shard<D> {
     pub fn receive(&self, from: ShardId, message: Message) {
         match message {
             Message::Ask(number, ask) => {
+                let bytes = ask.bytes();
                 self.owner.start(AskId { from, number }, ask, ReplyTo::Shard);
+                if let Some(bytes) = self.transit.took(from, bytes) {
+                    self.link.send(from, Message::Taken(bytes));
+                }
                 if !self.store().has_room() {
                     self.pressure.announce();
                 }
             }
             Message::Answer(number, answer) => self.asks.answered(number, answer),
             Message::Forget(number) => self.owner.forget(AskId { from, number }),
+            Message::Taken(bytes) => self.transit.taken(bytes),
             Message::Propose(number, proposal) => self.control.proposed(from, number, proposal),
             Message::Decided(number, outcome) => self.control.decided(number, outcome),
             Message::Image(image) => self.images.arrived(image),
@@ -208,19 +219,21 @@ impl<D: Disk> Shard<D> {
 
     /// May this shard take in more work? If not, its sockets are not read.
     pub fn has_room(&self) -> bool {
-        self.store().has_room() && !self.link.is_clogged() && self.pressure.others_have_room()
+        let others_have_room = self.pressure.others_have_room() && self.transit.has_room();
+        self.store().has_room() && !self.link.is_clogged() && others_have_room
     }
 
     pub async fn room(&self) {
         while !self.has_room() {
-            if self.store().failure().is_some() {
-                // Room never comes back; requests go on and are refused one by one.
-                return;
-            }
             self.starved.wake_all();
             self.store().room().await;
             self.link.unclogged().await;
             self.pressure.eased().await;
+            self.transit.room().await;
+            if self.store().failure().is_some() {
+                // Room for records never comes back; requests go on and are refused one by one.
+                return;
+            }
         }
     }
 
@@ -252,6 +265,8 @@ impl<D: Disk> Shard<D> {
         rt::spawn(async move { table.run_deadlines().await });
         let owner = self.owner.clone();
         rt::spawn(async move { owner.run_wakes().await });
+        let groups = self.owner.groups().clone();
+        rt::spawn(async move { groups.run_deadlines().await });
         let shard = self.clone();
         rt::spawn(async move { shard.run_pressure().await });
         for _ in 0..jobs::WORKERS {

@@ -338,6 +338,28 @@ fn a_deleted_topic_lets_nobody_wait() {
     assert_eq!(world.shards[0].owner().parked_count(), 0);
 }
 
+/// Once a topic that was deleted refused the batches of all others in the request too, though they were committed a
+/// moment later: a plain producer sent them twice.
+#[test]
+fn a_deleted_topic_refuses_its_own_batches_only() {
+    let mut world = World::of(1);
+    let ids = [world.topic("goes", 1, &[]), world.topic("stays", 1, &[])];
+    let records = batch(&["a"]);
+    let topic = |name: &'static str| TopicProduceData {
+        name: name.into(),
+        partition_data: vec![PartitionProduceData { index: 0, records: Some(records.clone().into()) }],
+        ..TopicProduceData::default()
+    };
+    let topic_data = vec![topic("goes"), topic("stays")];
+    let mut started =
+        world.start(7, &Request { acks: -1, timeout_ms: 1000, topic_data, ..Request::default() });
+    world.shards[0].table().remove(model::TopicPartition::new(ids[0], model::PartitionIndex(0)));
+    let entries = entries(&world.look(&mut started).unwrap(), 7);
+    let told: Vec<_> = entries.iter().map(|entry| (code(entry.error_code), entry.base_offset)).collect();
+    assert_eq!(told, [(ErrorCode::NotLeaderOrFollower, -1), (ErrorCode::None, 0)]);
+    assert_eq!(world.shards[0].owner().parked_count(), 0);
+}
+
 #[test]
 fn the_head_of_a_stored_batch_is_ours_and_the_rest_the_clients() {
     let mut world = World::of(2);

@@ -96,9 +96,20 @@ fn what_is_not_served_closes_the_connection() {
     let head = |key: i16, version: i16| {
         [&key.to_be_bytes()[..], &version.to_be_bytes(), &[0, 0, 0, 99, 255, 255]].concat()
     };
-    for (key, version) in
-        [(0, 0), (0, 2), (0, 14), (1, 3), (1, 18), (4, 0), (11, 0), (27, 1), (999, 0), (-1, 0), (3, -1)]
-    {
+    for (key, version) in [
+        (0, 0),
+        (0, 2),
+        (0, 14),
+        (1, 3),
+        (1, 18),
+        (4, 0),
+        (11, 10),
+        (24, 0),
+        (27, 1),
+        (999, 0),
+        (-1, 0),
+        (3, -1),
+    ] {
         let mut started = world.start_frame(&head(key, version));
         let seen = world.look(&mut started);
         let Some(Seen::Closed(why)) = seen else { panic!("{key} {version}: {seen:?}") };

@@ -291,6 +291,14 @@ impl World {
         self.look(&mut started).expect("an answer without waiting")
     }
 
+    /// Polls a future once, and nothing else.
+    pub(crate) fn drive_alone<T>(&self, future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(out) => Some(out),
+            Poll::Pending => None,
+        }
+    }
+
     /// Polls a future with everything else; `None` if it is still waiting.
     pub(crate) fn drive<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = std::pin::pin!(future);

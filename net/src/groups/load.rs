@@ -1,0 +1,98 @@
+//! A coordinator's state is what its partition of `__consumer_offsets` says: the records are replayed from the log's start
+//! to its end before the first request. Until then clients are told to come again.
+
+use std::rc::Rc;
+
+use coordinator::group::{GroupCoordinator, GroupRecord};
+use engine::{Disk, compression};
+use model::{BatchView, Offset, batch::record::Records};
+use replication::{Isolation, Partition, ReadFrom};
+
+use super::{Groups, Hosted};
+
+/// Read at once; the log is compacted, so that there is little of it.
+const READ_BYTES: usize = 1 << 20;
+/// A batch that another broker compressed may unfold to this much.
+const UNFOLDED_BYTES_MAX: usize = 64 << 20;
+
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    #[error("{0}")]
+    Read(#[from] replication::PartitionError),
+    #[error("offset {offset}: {why}")]
+    Batch { offset: Offset, why: String },
+}
+
+impl<D: Disk> Groups<D> {
+    pub(crate) async fn load(self: Rc<Self>, partition: Rc<Partition<D>>) {
+        let id = partition.id();
+        let begun = self.clock.now();
+        let loaded = self.replay(&partition).await;
+        // The metadata may have taken the partition away meanwhile.
+        if !matches!(self.coordinators.borrow().get(&id), Some(Hosted::Loading)) {
+            return;
+        }
+        match loaded {
+            Ok(coordinator) => {
+                let took = self.clock.now().since(begun);
+                tracing::debug!(partition = %id.partition, groups = coordinator.group_count(), ?took, "group offsets loaded");
+                self.ready(id, coordinator);
+            }
+            Err(why) => {
+                tracing::error!(
+                    partition = %id.partition, %why,
+                    "the offsets log cannot be read, so its groups have no coordinator; restore the segment from a backup"
+                );
+                self.coordinators.borrow_mut().insert(id, Hosted::Lost);
+            }
+        }
+    }
+
+    async fn replay(&self, partition: &Partition<D>) -> Result<GroupCoordinator, LoadError> {
+        let mut coordinator = GroupCoordinator::new(self.config.borrow().clone());
+        let (end, mut next) = (partition.log().ends().end, partition.watermarks().log_start);
+        while next < end {
+            let isolation = Isolation::Uncommitted;
+            let from = ReadFrom { offset: next, bytes_max: READ_BYTES, at_least_one: true, isolation };
+            let read = partition.read(&self.store, from).await?;
+            let bytes: Vec<u8> = read.slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let bad = |why: String| LoadError::Batch { offset: next, why };
+                let batch = BatchView::check(rest).map_err(|e| bad(e.to_string()))?;
+                replay_batch(&mut coordinator, &batch).map_err(bad)?;
+                next = batch.header().next_offset();
+                rest = &rest[batch.bytes().len()..];
+            }
+            if bytes.is_empty() {
+                return Err(LoadError::Batch {
+                    offset: next,
+                    why: format!("nothing is there, but the log ends at {end}"),
+                });
+            }
+        }
+        Ok(coordinator)
+    }
+}
+
+fn replay_batch(coordinator: &mut GroupCoordinator, batch: &BatchView<'_>) -> Result<(), String> {
+    let header = batch.header();
+    // Markers of transactions: their offsets are not written by this broker yet.
+    if header.is_control() {
+        return Ok(());
+    }
+    let codec = header.compression().map_err(|e| e.to_string())?;
+    let payload =
+        compression::decompress(codec, batch.payload(), UNFOLDED_BYTES_MAX).map_err(|e| e.to_string())?;
+    for record in Records::new(&payload, header.record_count()) {
+        let record = record.map_err(|e| e.to_string())?;
+        let Some(key) = record.key else { continue };
+        match GroupRecord::decode(key, record.value) {
+            Ok(Some(record)) => coordinator.replay(record),
+            // Of a kind that came later than this broker.
+            Ok(None) => {}
+            Err(bad) => return Err(bad.to_string()),
+        }
+    }
+    Ok(())
+}
