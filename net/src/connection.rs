@@ -41,6 +41,8 @@ pub(crate) struct Connection<D: Disk> {
     active: Cell<Millis>,
     /// A handler is at work on a request that the reader waits for.
     handling: Cell<bool>,
+    /// The reader waits for this shard to have room.
+    starved: Cell<bool>,
     stopping: Cell<bool>,
     /// While an answer with pages of records is on its way out: how much the client has taken, and since when no more.
     taken: Cell<Option<Taken>>,
@@ -62,9 +64,9 @@ enum End {
 impl<D: Disk> Connection<D> {
     pub(crate) fn new(shard: Rc<Shard<D>>, stream: Stream, peer: Peer) -> Self {
         let active = Cell::new(shard.clock().now());
-        let (handling, stopping, taken) = Default::default();
+        let (handling, starved, stopping, taken) = Default::default();
         let (peer, answers) = (Rc::new(peer), Answers::default());
-        Self { shard, stream, peer, answers, active, handling, stopping, taken }
+        Self { shard, stream, peer, answers, active, handling, starved, stopping, taken }
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -90,15 +92,16 @@ impl<D: Disk> Connection<D> {
     /// `share` is what a large frame that is on its way holds of the shard's memory.
     async fn read_one(&self, frames: &mut Frames, share: &mut Option<Share>) -> Result<(), End> {
         self.answers.room().await;
-        if self.answers.is_ended() || self.stopping.get() {
-            return Err(End::Quiet);
-        }
-        if !self.shard.has_room() {
-            // The wait is ours: the connection is not idle.
-            self.handling.set(true);
+        if !self.shard.has_room() && !self.is_over() {
+            // The wait is ours: the connection is not idle. Nor is it at work, so a stop does not wait for it.
+            self.starved.set(true);
             self.shard.room().await;
-            self.handling.set(false);
+            self.starved.set(false);
             self.active.set(self.shard.clock().now());
+        }
+        // Both waits may have been long.
+        if self.is_over() {
+            return Err(End::Quiet);
         }
         let frame = match frames.next_frame().map_err(|bad| End::Bad(bad.to_string()))? {
             Some(frame) => frame,
@@ -114,6 +117,11 @@ impl<D: Disk> Connection<D> {
         *share = None;
         rt::yield_if_needed().await;
         Ok(())
+    }
+
+    /// Takes no request any more.
+    fn is_over(&self) -> bool {
+        self.answers.is_ended() || self.stopping.get()
     }
 
     async fn receive(&self, frames: &mut Frames, share: &mut Option<Share>) -> Result<(), End> {
@@ -218,9 +226,10 @@ impl<D: Disk> Connection<D> {
         now.since(taken.since) >= patience
     }
 
-    /// Does nobody use it? A handler at work, and an answer that waits for this broker, are use.
+    /// Does nobody use it? A handler at work, and a request or an answer that waits for this broker, are use.
     pub(crate) fn is_idle_since(&self, at: Millis) -> bool {
-        self.active.get() < at && !self.handling.get() && !self.answers.waits_for_us()
+        let in_use = self.handling.get() || self.starved.get() || self.answers.waits_for_us();
+        self.active.get() < at && !in_use
     }
 
     /// Takes no more requests; those under way are answered, then the connection ends.

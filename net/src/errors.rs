@@ -1,4 +1,7 @@
-//! The one place where our errors become Kafka's codes.
+//! Where errors of the rooms below become Kafka's codes. Why a batch is refused the engine tells with Kafka's code
+//! itself, and a wait that ended early is told by `owner::code_of`.
+
+use std::io;
 
 use engine::{AppendError, ReadError, records::ProduceError};
 use model::ErrorCode;
@@ -33,6 +36,8 @@ impl Code for ReadError {
         match self {
             Self::OutOfRange => ErrorCode::OffsetOutOfRange,
             // Corruption is never served and never told as such: the partition is offline here.
+            // The disk is well: the client is to come again, and not to take the partition for lost.
+            Self::Io(error) if error.kind() == io::ErrorKind::OutOfMemory => ErrorCode::ReplicaNotAvailable,
             Self::Offline | Self::Corrupt { .. } | Self::Io(_) => ErrorCode::KafkaStorageError,
         }
     }
@@ -41,5 +46,19 @@ impl Code for ReadError {
 impl Code for ProduceError {
     fn code(&self) -> ErrorCode {
         ProduceError::code(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Once a read that found no page free was told as a failed disk.
+    #[test]
+    fn too_little_memory_is_not_told_as_a_failed_disk() {
+        let code = |kind: io::ErrorKind| ReadError::Io(kind.into()).code();
+        assert_eq!(code(io::ErrorKind::OutOfMemory), ErrorCode::ReplicaNotAvailable);
+        assert!(ErrorCode::ReplicaNotAvailable.is_retriable());
+        assert_eq!(code(io::ErrorKind::UnexpectedEof), ErrorCode::KafkaStorageError);
     }
 }

@@ -19,23 +19,36 @@ use crate::{
 mod alter_configs;
 mod api_versions;
 mod configs;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
 mod fetch;
 mod find_coordinator;
+mod groups;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod sync_group;
 mod topics;
 
 #[cfg(test)]
@@ -79,8 +92,8 @@ pub struct Api<D: Disk> {
 pub struct Apis<D>(std::marker::PhantomData<D>);
 
 impl<D: Disk> Apis<D> {
-    /// By key. Never raise a minimum: the oldest clients that live pin exactly these. Groups and transactions are
-    /// not served yet, so they are not here.
+    /// By key. Never raise a minimum: the oldest clients that live pin exactly these. Transactions are not
+    /// served yet, so they are not here.
     pub const TABLE: &'static [Api<D>] = &[
         // Listed from 0, refused below 3, as Apache Kafka 4 does: librdkafka up to 2.11 drops compression otherwise.
         Api { key: ApiKey::Produce, min: 0, max: 13, run: produce::handle },
@@ -89,7 +102,15 @@ impl<D: Disk> Apis<D> {
         Api { key: ApiKey::ListOffsets, min: 1, max: 7, run: list_offsets::handle },
         Api { key: ApiKey::Metadata, min: 0, max: 13, run: metadata::handle },
         // 5 is for transactions of the second kind, 6 for share groups.
+        Api { key: ApiKey::OffsetCommit, min: 2, max: 10, run: offset_commit::handle },
+        Api { key: ApiKey::OffsetFetch, min: 1, max: 10, run: offset_fetch::handle },
         Api { key: ApiKey::FindCoordinator, min: 0, max: 4, run: find_coordinator::handle },
+        Api { key: ApiKey::JoinGroup, min: 0, max: 9, run: join_group::handle },
+        Api { key: ApiKey::Heartbeat, min: 0, max: 4, run: heartbeat::handle },
+        Api { key: ApiKey::LeaveGroup, min: 0, max: 5, run: leave_group::handle },
+        Api { key: ApiKey::SyncGroup, min: 0, max: 5, run: sync_group::handle },
+        Api { key: ApiKey::DescribeGroups, min: 0, max: 6, run: describe_groups::handle },
+        Api { key: ApiKey::ListGroups, min: 0, max: 5, run: list_groups::handle },
         Api { key: ApiKey::ApiVersions, min: 0, max: 4, run: api_versions::handle },
         Api { key: ApiKey::CreateTopics, min: 2, max: 7, run: create_topics::handle },
         Api { key: ApiKey::DeleteTopics, min: 1, max: 6, run: delete_topics::handle },
@@ -100,8 +121,12 @@ impl<D: Disk> Apis<D> {
         Api { key: ApiKey::AlterConfigs, min: 0, max: 2, run: alter_configs::handle },
         Api { key: ApiKey::DescribeLogDirs, min: 1, max: 4, run: describe_log_dirs::handle },
         Api { key: ApiKey::CreatePartitions, min: 0, max: 3, run: create_partitions::handle },
+        Api { key: ApiKey::DeleteGroups, min: 0, max: 2, run: delete_groups::handle },
         Api { key: ApiKey::IncrementalAlterConfigs, min: 0, max: 1, run: incremental_alter_configs::handle },
+        Api { key: ApiKey::OffsetDelete, min: 0, max: 0, run: offset_delete::handle },
         Api { key: ApiKey::DescribeCluster, min: 0, max: 2, run: describe_cluster::handle },
+        Api { key: ApiKey::ConsumerGroupHeartbeat, min: 0, max: 1, run: consumer_group_heartbeat::handle },
+        Api { key: ApiKey::ConsumerGroupDescribe, min: 0, max: 1, run: consumer_group_describe::handle },
         Api { key: ApiKey::DescribeTopicPartitions, min: 0, max: 0, run: describe_topic_partitions::handle },
     ];
 

@@ -1,5 +1,6 @@
-//! Work that waits for the disk, done by a fixed number of tasks: a request spawns none, and a shard reads at most
-//! `WORKERS` places at a time. What finds its bytes in memory never gets here.
+//! Work that may wait for the disk, done by a fixed number of tasks: a request spawns none. A job begins at once, and one
+//! that finds its bytes in memory is over then. Any other has its first read under way; of these, `WORKERS` at a time go
+//! on.
 
 use std::{
     cell::RefCell,

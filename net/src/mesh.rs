@@ -26,6 +26,7 @@ use crate::{
     ask::{Answer, Ask},
     control::{Outcome, Proposal},
     owner::{AskId, Owner, ReplyTo},
+    transit::Transit,
 };
 
 /// What one shard says to another. Numbers are the asker's own.
@@ -35,6 +36,8 @@ pub enum Message {
     Answer(u64, Answer),
     /// Nobody waits for that answer any more.
     Forget(u64),
+    /// The sender has taken in this many bytes of asks.
+    Taken(usize),
     /// To shard 0, where the metadata is decided.
     Propose(u64, Proposal),
     Decided(u64, Outcome),
@@ -46,7 +49,9 @@ pub enum Message {
     Applied(Offset),
 }
 
-/// The way to the other shards. Sending never waits; when too much waits to be sent, a shard stops taking in work.
+/// The way to the other shards. Sending never waits; when too much waits to be sent, a shard stops taking in work. What
+/// it sends nevertheless ends work under way, and is bounded with it: asks by `transit`, which counts their bytes;
+/// answers by the asks, and what records they hold by the budget of pages; the rest is small, and of each request one.
 pub trait Link {
     fn send(&self, to: ShardId, message: Message);
     fn is_clogged(&self) -> bool;
@@ -70,13 +75,14 @@ pub struct Asks<D: Disk> {
     shard: ShardId,
     owner: Rc<Owner<D>>,
     link: Rc<dyn Link>,
+    transit: Rc<Transit>,
     waiting: RefCell<FxHashMap<u64, Tx<Answer>>>,
     next: Cell<u64>,
 }
 
 impl<D: Disk> Asks<D> {
-    pub fn new(shard: ShardId, owner: Rc<Owner<D>>, link: Rc<dyn Link>) -> Self {
-        Self { shard, owner, link, waiting: RefCell::default(), next: Cell::new(0) }
+    pub(crate) fn new(shard: ShardId, owner: Rc<Owner<D>>, link: Rc<dyn Link>, transit: Rc<Transit>) -> Self {
+        Self { shard, owner, link, transit, waiting: RefCell::default(), next: Cell::new(0) }
     }
 
     /// Asks the owner of partitions. The order of asks is the order of calls: it is fixed before anything is awaited.
@@ -88,6 +94,7 @@ impl<D: Disk> Asks<D> {
             self.owner.start(id, ask, ReplyTo::Here(tx));
         } else {
             self.waiting.borrow_mut().insert(number, tx);
+            self.transit.sent(ask.bytes());
             self.link.send(owner, Message::Ask(number, ask));
         }
         Asked { asks: self.clone(), owner, number, answer: Some(rx) }

@@ -75,7 +75,7 @@ impl Answers {
         self.end();
     }
 
-    /// Nobody sends any more: drops what is left, which gives up the waits behind it.
+    /// Nobody sends any more: drops what is left. What was appended stays, and is committed; only nobody is told.
     pub(crate) fn abandon(&self) {
         self.ended.set(true);
         let dropped = std::mem::take(&mut *self.queue.borrow_mut());

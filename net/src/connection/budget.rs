@@ -1,6 +1,7 @@
 //! Memory for large frames of one shard. A frame up to `FREE_BYTES` is received without asking, all others share a
 //! budget, first come, first served: who promised a large frame waits, unread, until the frame fits. The budget holds at
 //! least one frame of the largest size, so somebody always gets on; who holds a share and sends nothing is idle, and cut.
+//! A share lasts until the handler has passed the frame on; what then goes to another shard is counted by `transit`.
 
 use std::{
     cell::{Cell, RefCell},

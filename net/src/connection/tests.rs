@@ -369,6 +369,56 @@ fn idle_connections_end_and_busy_ones_do_not() {
     });
 }
 
+/// Once a connection whose request waited for its shard to have room hid from the stop, which then waited for it as
+/// long as it waits at all; and when room came first, the request was taken in spite of the stop.
+#[test]
+fn a_stop_does_not_wait_for_room_and_takes_no_request_that_does() {
+    let config =
+        BrokerConfig::parse([("node.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:9092")]).unwrap();
+    let mesh = MeshBuilder::<Message>::new(1);
+    let options = ExecutorOptions { page_bytes: 64 << 20, pin: false, ..ExecutorOptions::default() };
+    let run = rt::run_single(options, move |this: rt::Shard| async move {
+        let disk = MemDisk::new(1);
+        disk.put(std::path::Path::new("/data/meta.properties"), vec![]);
+        let shard = Shard::new(ShardParts {
+            id: this.id,
+            count: this.count,
+            config,
+            image: Arc::new(Image::new("cluster-1")),
+            store: start_store(disk, this.id.0).await,
+            table: Rc::new(PartitionTable::default()),
+            link: Rc::new(mesh.join(this.id).await),
+            clock: Clock::system(),
+        });
+        let server = Server::new(shard.clone(), this.ring.clone(), Admission::new(10, 10));
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), ListenOptions::default()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepts = server.clone();
+        rt::spawn(async move { accepts.run_listener(listener, "PLAINTEXT").await });
+        let stranger = model::ShardId(9);
+        shard.receive(stranger, Message::Pressed(true));
+        let (tell, starved) = rt::oneshot();
+        let waits = shard.clone();
+        rt::spawn(async move {
+            waits.starved().await;
+            drop(tell.send(()));
+        });
+        let mut client = rt::blocking(move || {
+            let mut client = Client::connect(address);
+            client.send(0, 1, &api_versions::Request::default());
+            client
+        })
+        .await;
+        // The connection has nothing to do but to wait for room.
+        starved.await;
+        let stop = rt::timer::timeout(Duration::from_secs(20), server.stop(Duration::from_secs(60)));
+        assert!(stop.await.is_some(), "the stop waits for room");
+        shard.receive(stranger, Message::Pressed(false));
+        assert_eq!(rt::blocking(move || client.receive()).await, None, "a request was taken");
+    });
+    run.unwrap();
+}
+
 #[test]
 fn surplus_connections_are_refused() {
     serve(1, &[("max.connections.per.ip", "2")], |address, _| {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use engine::Disk;
 use model::ErrorCode;
-use replication::{Lineage, Need, Partition, Place, ReadFrom, Woken};
+use replication::{Lineage, Need, Partition, PartitionError, Place, ReadFrom, Woken};
 
 use super::{AskId, Errand, Owner, Parked, ReplyTo};
 use crate::{
@@ -92,6 +92,7 @@ impl<D: Disk> Owner<D> {
                 fetched.bytes = batches.bytes;
                 fetched.slices = batches.slices;
             }
+            Err(PartitionError::Read(error)) => fetched.code = self.read_failed(&partition, &error),
             Err(error) => fetched.code = error.code(),
         }
         fetched

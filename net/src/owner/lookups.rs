@@ -44,7 +44,8 @@ impl<D: Disk> Owner<D> {
         target: Timestamp,
         end: Offset,
     ) -> Result<(Offset, Timestamp), ErrorCode> {
-        let found = self.store.find_timestamp(partition.log(), target, end).await.map_err(|e| e.code())?;
+        let found = self.store.find_timestamp(partition.log(), target, end).await;
+        let found = found.map_err(|error| self.read_failed(partition, &error))?;
         Ok(found.map_or((Offset::NONE, Timestamp::NONE), |found| (found.offset, found.timestamp)))
     }
 
@@ -53,7 +54,8 @@ impl<D: Disk> Owner<D> {
         partition: &Partition<D>,
         end: Offset,
     ) -> Result<(Offset, Timestamp), ErrorCode> {
-        let found = self.store.find_max_timestamp(partition.log(), end).await.map_err(|e| e.code())?;
+        let found = self.store.find_max_timestamp(partition.log(), end).await;
+        let found = found.map_err(|error| self.read_failed(partition, &error))?;
         Ok(found.map_or((Offset::NONE, Timestamp::NONE), |found| (found.offset, found.timestamp)))
     }
 

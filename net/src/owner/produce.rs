@@ -1,8 +1,10 @@
 //! Produce at the owner: append all parts at once, then wait until they are safe.
 
+use std::rc::Rc;
+
 use engine::{Appended, Disk};
-use model::{ErrorCode, Offset, Timestamp};
-use replication::{AppendRules, Need, Place, Woken};
+use model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use replication::{AppendRules, Need, Partition, Place, Woken};
 
 use super::{AskId, Errand, Owner, Parked, ReplyTo, code_of};
 use crate::{
@@ -17,6 +19,8 @@ pub(super) struct Pending {
 
 struct Part {
     id: model::TopicPartition,
+    /// Of the leader that took the batch.
+    epoch: LeaderEpoch,
     outcome: Result<Appended, ErrorCode>,
 }
 
@@ -38,14 +42,16 @@ impl<D: Disk> Owner<D> {
     }
 
     fn append(&self, part: &ProducePart) -> Part {
-        let outcome = self.find(part.id).and_then(|partition| {
+        let found = self.find(part.id);
+        let epoch = found.as_ref().map_or(LeaderEpoch::NONE, |partition| partition.leader_epoch());
+        let outcome = found.and_then(|partition| {
             let rules = AppendRules { isr_min: part.isr_min };
             let appended = partition.append(&self.store, &part.batch, rules, self.clock.wall());
             // A topic that acknowledges from memory moves right here.
             self.table.moved(&partition);
             appended.map_err(|error| error.code())
         });
-        Part { id: part.id, outcome }
+        Part { id: part.id, epoch, outcome }
     }
 
     /// What the producer is told. Of a wait that ended early, the parts that made it in time are told as such.
@@ -64,9 +70,13 @@ impl<D: Disk> Owner<D> {
         match part.outcome {
             Err(code) => refused(code),
             Ok(appended) => {
-                let in_time = why == Woken::Reached || marks.is_some_and(|m| m.high >= appended.next_offset);
-                if !in_time {
-                    return refused(code_of(why));
+                // Another leader may have written something else where the batch was. Only this part is refused then:
+                // the others of the request were waited for.
+                let is_ours = |p: &Rc<Partition<D>>| p.leads() && p.leader_epoch() == part.epoch;
+                let gone = !partition.as_ref().is_some_and(is_ours);
+                let in_time = !gone && marks.is_some_and(|m| m.high >= appended.next_offset);
+                if why != Woken::Reached && !in_time {
+                    return refused(code_of(if gone { Woken::Gone } else { why }));
                 }
                 let (base_offset, log_append_time) = (appended.base_offset, appended.log_append_time);
                 Produced { code: ErrorCode::None, base_offset, log_append_time, log_start }
