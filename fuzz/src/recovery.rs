@@ -45,12 +45,12 @@ pub fn run(bytes: &[u8]) {
     let once = data_files(&disk);
     let second = block_on(recover(&disk));
     match (first, second) {
-        (Err(why), Ok(())) => panic!("refused ({why}), then taken"),
-        (Ok(()), Err(why)) => panic!("made whole, then refused: {why}"),
+        (Err(why), Ok(_)) => panic!("refused ({why}), then taken"),
+        (Ok(_), Err(why)) => panic!("made whole, then refused: {why}"),
         (Err(_), Err(_)) => {}
-        (Ok(()), Ok(())) => {
+        (Ok(starts), Ok(_)) => {
             unchanged(&once, &data_files(&disk));
-            block_on(go_on(&disk));
+            block_on(go_on(&disk, starts));
         }
     }
 }
@@ -96,13 +96,18 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     panic!("it never ends");
 }
 
-async fn recover(disk: &MemDisk) -> Result<(), RecoveryError> {
+/// Where each log begins, if its first records were deleted.
+type Starts = [Option<Offset>; PARTITIONS];
+
+async fn recover(disk: &MemDisk) -> Result<Starts, RecoveryError> {
     let recovery = Recovery::scan(disk.clone(), PagePool::new(POOL_BYTES), Path::new(DATA)).await?;
     for partition in 0..PARTITIONS {
         recovery.restore(id(partition), TOPIC).await?;
     }
     recovery.sweep().await?;
-    recovery.finish().await
+    let starts = std::array::from_fn(|partition| recovery.log_start(id(partition)));
+    recovery.finish().await?;
+    Ok(starts)
 }
 
 fn data_files(disk: &MemDisk) -> image::Files {
@@ -147,12 +152,13 @@ fn config() -> LogConfig {
 }
 
 /// Opens and reads what recovery left, appends to it, and finds all of it again.
-async fn go_on(disk: &MemDisk) {
+async fn go_on(disk: &MemDisk, starts: Starts) {
     let mut kept: [Option<Vec<Vec<u8>>>; PARTITIONS] = Default::default();
     {
         let store = start(disk).await;
         for (partition, kept) in kept.iter_mut().enumerate() {
-            let opened = store.open_log(id(partition), TOPIC, config(), None, Timestamp(0)).await;
+            let opened =
+                store.open_log(id(partition), TOPIC, config(), starts[partition], Timestamp(0)).await;
             let Ok(log) = opened else { continue };
             let Some(mut batches) = read_all(&store, &log).await else { continue };
             let _ = store.find_timestamp(&log, Timestamp(9), log.ends().end).await;
@@ -166,11 +172,11 @@ async fn go_on(disk: &MemDisk) {
         // The power goes.
     }
     let after = disk.crash(3);
-    recover(&after).await.expect("what was made whole stays whole");
+    let starts = recover(&after).await.expect("what was made whole stays whole");
     let store = start(&after).await;
     for (partition, kept) in kept.into_iter().enumerate() {
         let Some(kept) = kept else { continue };
-        let opened = store.open_log(id(partition), TOPIC, config(), None, Timestamp(0)).await;
+        let opened = store.open_log(id(partition), TOPIC, config(), starts[partition], Timestamp(0)).await;
         let log = opened.unwrap_or_else(|why| panic!("partition {partition} was open once: {why}"));
         let found = read_all(&store, &log).await.expect("it was read once");
         assert!(found == kept, "partition {partition} had {} batches and has {}", kept.len(), found.len());
