@@ -518,11 +518,14 @@ impl<'a, D: Disk> Walk<'a, D> {
             self.piece = Some(Piece { from: at, slice: slice.clone(), from_disk: false });
             return Ok(slice);
         }
-        let file = self.log.segment_file(self.cache.disk(), self.segment).await?;
+        let opened = self.log.segment_file(self.cache.disk(), self.segment).await;
         let written = {
             let state = self.log.state.borrow();
-            super::LogState::<D::File>::written_of(&state.segments, self.segment)
+            let i = state.segments.binary_search_by_key(&self.segment, |s| s.base);
+            // Removed under the reader's feet, which is no fault of the disk.
+            state.segments[i.map_err(|_| ReadError::OutOfRange)?].written
         };
+        let file = opened?;
         let place = Place {
             log_serial: self.log.serial,
             segment: self.segment,
