@@ -76,8 +76,15 @@ pub struct Store<D: Disk> {
     journal_wanted: Cell<bool>,
     failure: RefCell<Option<Rc<str>>>,
     disk_full: Cell<bool>,
+    disk_room: Notify,
+    /// The file that `trim` gives up for room on a full disk is there.
+    has_reserve: Cell<bool>,
+    writing_starts: Cell<bool>,
+    starts_written: Notify,
     serial: Cell<u64>,
     committing: Cell<bool>,
+    /// Housekeeping has ended: nobody makes room on a full disk any more.
+    closing: Cell<bool>,
 }
 
 impl<D: Disk> Store<D> {
@@ -116,8 +123,13 @@ impl<D: Disk> Store<D> {
             journal_wanted: Cell::new(false),
             failure: RefCell::default(),
             disk_full: Cell::new(false),
+            disk_room: Notify::new(),
+            has_reserve: Cell::new(false),
+            writing_starts: Cell::new(false),
+            starts_written: Notify::new(),
             serial: Cell::new(0),
             committing: Cell::new(false),
+            closing: Cell::new(false),
         }))
     }
 
@@ -289,6 +301,7 @@ impl<D: Disk> Store<D> {
         self.work.wake_all();
         self.journal_room.wake_all();
         self.page_room.wake_all();
+        self.disk_room.wake_all();
         self.want_maintenance();
     }
 
@@ -303,6 +316,14 @@ impl<D: Disk> Store<D> {
                 "the disk is full: produce is refused until there is room again, reads go on"
             );
         }
+    }
+
+    /// What was refused may be tried again.
+    fn note_disk_room(&self) {
+        if self.disk_full.replace(false) {
+            tracing::info!(data = %self.options.data_dir.display(), "there is room on the disk again: produce goes on");
+        }
+        self.disk_room.wake_all();
     }
 }
 

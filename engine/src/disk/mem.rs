@@ -450,6 +450,8 @@ impl Disk for MemDisk {
     async fn replace_small(&self, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
         self.step().await?;
         self.need_dir_of(path)?;
+        // The new file is there before the old one goes.
+        self.room_for(bytes.len())?;
         let entry = Entry::settled(bytes);
         let mut world = self.0.borrow_mut();
         world.live.insert(path.to_owned(), entry.clone());

@@ -38,6 +38,14 @@ impl<F: Clone + 'static> Drop for Turn<'_, F> {
     }
 }
 
+/// How far a write is to go: what is appended later belongs to another.
+#[derive(Clone, Copy)]
+pub(crate) struct Goal {
+    segment: Offset,
+    bytes: u64,
+    end: Offset,
+}
+
 struct Part<F> {
     segment: Offset,
     file: F,
@@ -106,16 +114,24 @@ impl<F: Clone + 'static> Log<F> {
             .sum()
     }
 
-    /// Writes everything appended so far to the segment files. The turn is the caller's proof that nobody else does.
-    pub(crate) async fn write_out<D>(&self, disk: &D, flush: Flush, _turn: &Turn<'_, F>) -> io::Result<()>
+    /// Everything appended so far.
+    pub(crate) fn goal(&self) -> Goal {
+        let state = self.state.borrow();
+        let active = state.segments.back().expect("a log has an active segment");
+        Goal { segment: active.base, bytes: active.bytes, end: state.ends.end }
+    }
+
+    /// Writes everything up to the goal to the segment files. The turn is the caller's proof that nobody else does.
+    pub(crate) async fn write_out<D>(
+        &self,
+        disk: &D,
+        flush: Flush,
+        goal: Goal,
+        _turn: &Turn<'_, F>,
+    ) -> io::Result<()>
     where
         D: Disk<File = F>,
     {
-        let (goal, end) = {
-            let state = self.state.borrow();
-            let active = state.segments.back().expect("a log has an active segment");
-            ((active.base, active.bytes), state.ends.end)
-        };
         while let Some(part) = self.next_part(disk, goal, flush == Flush::No).await? {
             disk.write(&part.file, part.at, part.blocks, flush).await?;
             let mut state = self.state.borrow_mut();
@@ -128,13 +144,13 @@ impl<F: Clone + 'static> Log<F> {
             segment.allocated = segment.allocated.max(part.until.next_multiple_of(BLOCK as u64));
         }
         let mut state = self.state.borrow_mut();
-        state.ends.written = state.ends.written.max(end);
-        state.in_segments = state.in_segments.max(end);
+        state.ends.written = state.ends.written.max(goal.end);
+        state.in_segments = state.in_segments.max(goal.end);
         state.acknowledge();
         Ok(())
     }
 
-    async fn next_part<D>(&self, disk: &D, goal: (Offset, u64), allocate: bool) -> io::Result<Option<Part<F>>>
+    async fn next_part<D>(&self, disk: &D, goal: Goal, allocate: bool) -> io::Result<Option<Part<F>>>
     where
         D: Disk<File = F>,
     {
@@ -149,13 +165,17 @@ impl<F: Clone + 'static> Log<F> {
         Ok(Some(Part { segment, file, at, until, blocks }))
     }
 
-    fn first_unwritten(&self, goal: (Offset, u64)) -> Option<(Offset, u64, u64)> {
+    fn first_unwritten(&self, goal: Goal) -> Option<(Offset, u64, u64)> {
         let state = self.state.borrow();
         // Unwritten segments are the last ones; there is rarely more than one.
-        let first =
-            state.segments.iter().rev().take_while(|s| s.written < s.bytes || s.base > goal.0).last()?;
-        let bytes = if first.base == goal.0 { first.bytes.min(goal.1) } else { first.bytes };
-        (first.base <= goal.0 && first.written < bytes).then_some((first.base, first.written, bytes))
+        let first = state
+            .segments
+            .iter()
+            .rev()
+            .take_while(|s| s.written < s.bytes || s.base > goal.segment)
+            .last()?;
+        let bytes = if first.base == goal.segment { first.bytes.min(goal.bytes) } else { first.bytes };
+        (first.base <= goal.segment && first.written < bytes).then_some((first.base, first.written, bytes))
     }
 
     /// Opens the segment's file for whoever has the turn, and makes it with its folder if it is the first time.

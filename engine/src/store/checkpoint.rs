@@ -17,7 +17,7 @@ use super::{Store, maintain::WRITES_MAX, recovery_points_path};
 use crate::{
     checkpoint::OffsetCheckpoint,
     concurrent::for_each_bounded,
-    disk::{Disk, Flush},
+    disk::{Disk, Flush, is_full},
     log::SharedLog,
 };
 
@@ -36,12 +36,22 @@ impl<D: Disk> Store<D> {
             return;
         }
         let few = logs.len() <= SINGLE_FLUSHES_MAX;
-        if let Err(error) = self.sync_and_release(&logs, through, few).await {
+        if let Err(error) = self.sync(&logs, few).await {
             return self.fail("a checkpoint", &error);
         }
-        if self.disk_full.replace(false) {
-            tracing::info!(data = %self.options.data_dir.display(), "there is room on the disk again: produce goes on");
+        match self.write_recovery_points().await {
+            Ok(()) => {}
+            // The old ones are still there, and the journal keeps what they need.
+            Err(error) if is_full(&error) => {
+                self.segment_error("the recovery points", &error);
+                return self.put_back(logs);
+            }
+            Err(error) => return self.fail("the recovery points", &error),
         }
+        if let Err(error) = self.journal.release_through(through).await {
+            return self.fail("a checkpoint", &error);
+        }
+        self.note_disk_room();
         self.journal_room.wake_all();
         self.write_active_indexes(&logs).await;
     }
@@ -52,7 +62,11 @@ impl<D: Disk> Store<D> {
             log.write_active_indexes(&self.disk, &turn).await
         });
         for result in results.await {
-            self.note_segment_result(result);
+            match result {
+                // They can be made from the segment: a start scans more, and produce goes on.
+                Err(error) if is_full(&error) => {}
+                result => drop(self.note_segment_result(result)),
+            }
         }
     }
 
@@ -60,7 +74,7 @@ impl<D: Disk> Store<D> {
     async fn write_all(&self, logs: &[SharedLog<D::File>]) -> bool {
         let results = for_each_bounded(logs.to_vec(), WRITES_MAX, |log| async move {
             let Some(turn) = log.turn().await else { return Ok(()) };
-            log.write_out(&self.disk, Flush::No, &turn).await?;
+            log.write_out(&self.disk, Flush::No, log.goal(), &turn).await?;
             log.finish_segments(&self.disk, false, &turn).await?;
             log.write_side_files(&self.disk, false, &turn).await
         });
@@ -80,7 +94,8 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    async fn sync_and_release(&self, logs: &[SharedLog<D::File>], through: u64, few: bool) -> io::Result<()> {
+    /// Final if it fails, on a full disk too: a second flush would say yes to what the first one lost.
+    async fn sync(&self, logs: &[SharedLog<D::File>], few: bool) -> io::Result<()> {
         let marks: Vec<_> = logs.iter().map(|log| log.sync_mark()).collect();
         if few && marks.iter().all(|m| m.named && m.files.len() <= SINGLE_FLUSHES_MAX) {
             for file in marks.iter().flat_map(|m| m.files.iter()) {
@@ -92,11 +107,12 @@ impl<D: Disk> Store<D> {
         for (log, mark) in logs.iter().zip(&marks) {
             log.synced(mark);
         }
-        let points = self.recovery_points();
-        self.disk
-            .replace_small(&recovery_points_path(&self.options.data_dir, self.options.shard), points.write())
-            .await?;
-        self.journal.release_through(through).await
+        Ok(())
+    }
+
+    async fn write_recovery_points(&self) -> io::Result<()> {
+        let path = recovery_points_path(&self.options.data_dir, self.options.shard);
+        self.disk.replace_small(&path, self.recovery_points().write()).await
     }
 
     fn recovery_points(&self) -> OffsetCheckpoint {
@@ -113,18 +129,21 @@ impl<D: Disk> Store<D> {
     /// Closes the store: everything committed, in segments of exact length, with their index and side files. Nobody may
     /// append any more. On return the journal holds nothing.
     pub async fn close(&self) -> io::Result<()> {
+        self.closing.set(true);
         while !self.queue.borrow().is_empty() {
             self.commit_round().await.map_err(|f| io::Error::other(f.to_string()))?;
         }
         let logs: Vec<_> = self.logs.borrow().values().cloned().collect();
         let results = for_each_bounded(logs.clone(), WRITES_MAX, |log| async move {
             let Some(turn) = log.turn().await else { return Ok(()) };
-            log.write_out(&self.disk, Flush::No, &turn).await?;
+            log.write_out(&self.disk, Flush::No, log.goal(), &turn).await?;
             log.seal_active();
             log.finish_segments(&self.disk, true, &turn).await?;
             log.write_side_files(&self.disk, true, &turn).await
         });
         results.await.into_iter().collect::<io::Result<()>>()?;
-        self.sync_and_release(&logs, self.journal.last_sequence(), false).await
+        self.sync(&logs, false).await?;
+        self.write_recovery_points().await?;
+        self.journal.release_through(self.journal.last_sequence()).await
     }
 }

@@ -8,12 +8,12 @@ use model::{Offset, batch::Crc32c};
 use super::Store;
 use crate::{
     concurrent::{both, for_each_bounded},
-    disk::{Disk, Flush},
+    disk::{Disk, Flush, is_full},
     journal::{
         BODY_BYTES_MAX, RunBytes,
         frame::{self, Run, RunKind},
     },
-    log::{Durability, Pending, SharedLog},
+    log::{Durability, Pending, SharedLog, write_out::Goal},
 };
 
 /// A run of one partition of at least this much in one round goes straight to its segment and is written once.
@@ -36,10 +36,11 @@ struct Round<F> {
     logs: Vec<(SharedLog<F>, Offset)>,
     body_bytes: usize,
     durable: bool,
-    bypass: Vec<SharedLog<F>>,
+    /// Each with the place where the round ends.
+    bypass: Vec<(SharedLog<F>, Goal)>,
     /// Logs with a batch that no frame holds, or behind others that no journal has: written and flushed however long it
     /// takes.
-    written_out: Vec<SharedLog<F>>,
+    written_out: Vec<(SharedLog<F>, Goal)>,
 }
 
 impl<D: Disk> Store<D> {
@@ -202,7 +203,7 @@ impl<D: Disk> Store<D> {
     fn add_extent(&self, log: &SharedLog<D::File>, round: &mut Round<D::File>, pending: &[Pending]) {
         add_run(log, round, pending, RunKind::Extent);
         round.logs.push((log.clone(), pending[pending.len() - 1].next_offset));
-        round.bypass.push(log.clone());
+        round.bypass.push((log.clone(), log.goal()));
     }
 
     fn add_written_out(&self, log: &SharedLog<D::File>, round: &mut Round<D::File>, pending: &[Pending]) {
@@ -213,33 +214,82 @@ impl<D: Disk> Store<D> {
             rest = after;
         }
         round.logs.push((log.clone(), pending[pending.len() - 1].next_offset));
-        round.written_out.push(log.clone());
+        round.written_out.push((log.clone(), log.goal()));
     }
 
     async fn write_round(&self, round: &Round<D::File>) -> io::Result<()> {
+        if !round.written_out.is_empty() {
+            return self.write_one_after_another(round).await;
+        }
         let flush = if round.durable { Flush::Dsync } else { Flush::No };
         // The turns are taken before anything is awaited: nobody else can have begun a write of these logs.
         let turns: Vec<_> = round
             .bypass
             .iter()
-            .map(|log| (log.clone(), log.try_turn().expect("nobody writes: looked at while gathering")))
+            .map(|(log, goal)| {
+                (log, *goal, log.try_turn().expect("nobody writes: looked at while gathering"))
+            })
             .collect();
-        let extents = for_each_bounded(turns, BYPASS_WRITES, |(log, turn)| async move {
-            log.write_out(&self.disk, flush, &turn).await
+        let extents = for_each_bounded(turns, BYPASS_WRITES, |(log, goal, turn)| async move {
+            log.write_out(&self.disk, flush, goal, &turn).await
         });
-        for log in &round.written_out {
-            let Some(turn) = log.turn().await else { continue };
-            let unjournaled = log.state.borrow().unjournaled;
-            log.write_out(&self.disk, Flush::No, &turn).await?;
-            self.disk.flush_everything(self.journal.file()).await?;
+        let (journal, extents) = both(self.journal.write(&round.runs, round.durable), extents).await;
+        journal?;
+        let mut left = Vec::new();
+        for (extent, written) in round.bypass.iter().zip(extents) {
+            match written {
+                Err(error) if is_full(&error) => left.push(extent),
+                written => written?,
+            }
+        }
+        // No frame follows the one that describes them until they are there: a crash before that cuts a torn end.
+        self.carry_out(left).await
+    }
+
+    /// Everything that no frame holds first, then the frame. No turn is held meanwhile, because a checkpoint needs it to
+    /// find room on a full disk: so the logs that could be written beside the frame are not.
+    async fn write_one_after_another(&self, round: &Round<D::File>) -> io::Result<()> {
+        let unjournaled: Vec<_> =
+            round.written_out.iter().map(|(log, _)| log.state.borrow().unjournaled).collect();
+        self.carry_out(round.written_out.iter().chain(&round.bypass)).await?;
+        for ((log, _), was) in round.written_out.iter().zip(unjournaled) {
             let mut state = log.state.borrow_mut();
-            if state.unjournaled == unjournaled {
+            if state.unjournaled == was {
                 state.unjournaled = Offset::ZERO;
             }
         }
-        let (journal, extents) = both(self.journal.write(&round.runs, round.durable), extents).await;
-        extents.into_iter().collect::<io::Result<()>>()?;
-        journal
+        self.journal.write(&round.runs, round.durable).await
+    }
+
+    /// Puts logs into their segments and flushes them, however long it takes: a full disk is waited for, because nobody
+    /// was told yet that anything of this is safe.
+    async fn carry_out<'a>(
+        &self,
+        extents: impl IntoIterator<Item = &'a (SharedLog<D::File>, Goal)>,
+    ) -> io::Result<()> {
+        let mut any = false;
+        for (log, goal) in extents {
+            any = true;
+            while let Some(turn) = log.turn().await {
+                let room = self.disk_room.wait();
+                let written = log.write_out(&self.disk, Flush::No, *goal, &turn).await;
+                drop(turn);
+                match written {
+                    Err(error) if is_full(&error) && !self.closing.get() => {
+                        self.segment_error("a segment write", &error);
+                        room.await;
+                    }
+                    written => {
+                        written?;
+                        break;
+                    }
+                }
+                if let Err(failed) = self.check_failure() {
+                    return Err(io::Error::other(failed.to_string()));
+                }
+            }
+        }
+        if any { self.disk.flush_everything(self.journal.file()).await } else { Ok(()) }
     }
 }
 

@@ -46,6 +46,13 @@ impl<D: Disk> Store<D> {
         self.destage().await;
         if self.checkpoint_is_due(now) {
             self.checkpoint().await;
+        } else if self.disk_full.get() && self.unsynced.borrow().is_empty() {
+            // Nothing is left that a checkpoint could try with, as after the topic that filled the disk was deleted:
+            // the next write tells whether there is room.
+            self.note_disk_room();
+        }
+        if let Err(error) = self.keep_reserve().await {
+            return self.fail("a reserve of room", &error);
         }
         for _ in 0..GROW_STEPS {
             match self.journal.grow_towards(self.options.journal_bytes_max).await {
@@ -84,7 +91,7 @@ impl<D: Disk> Store<D> {
         let written = for_each_bounded(logs, WRITES_MAX, |log| async move {
             let Some(turn) = log.turn().await else { return Ok(()) };
             if pressed || log.unwritten_bytes() >= DESTAGE_BYTES {
-                log.write_out(&self.disk, Flush::No, &turn).await?;
+                log.write_out(&self.disk, Flush::No, log.goal(), &turn).await?;
             }
             log.prepare(&self.disk, &turn).await?;
             log.finish_segments(&self.disk, false, &turn).await

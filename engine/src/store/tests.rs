@@ -178,3 +178,237 @@ fn a_reader_of_a_deleted_log_gets_no_bytes_of_its_successor() {
     let range = ReadRange { from: ends.start, until: ends.end, bytes_max: 1 << 20, at_least_one: true };
     assert!(block_on(store.read(&log, range)).is_err());
 }
+
+fn used(disk: &MemDisk) -> usize {
+    disk.files().iter().filter_map(|path| disk.contents(path)).map(|bytes| bytes.len()).sum()
+}
+
+fn maintain(store: &Store<MemDisk>) {
+    block_on(store.maintain(Timestamp(100_000)));
+}
+
+fn commit_all(store: &Store<MemDisk>) {
+    while !store.is_idle() {
+        block_on(store.commit()).expect("a disk that works");
+    }
+}
+
+/// The flag went with the next checkpoint, and without the log nothing was left for one.
+#[test]
+fn a_full_disk_is_forgotten_with_the_log_that_filled_it() {
+    let (disk, store) = fresh(11);
+    let log = open(&store, 0, config());
+    append(&store, &log, 600 << 10);
+    disk.set_capacity(used(&disk) + (10 << 10));
+    maintain(&store);
+    assert!(store.is_disk_full());
+    block_on(store.delete_log(id(0), "t", [1; 16])).expect("a rename needs no room");
+    maintain(&store);
+    assert!(!store.is_disk_full(), "the next write tells");
+    disk.set_capacity(usize::MAX);
+    let log = open(&store, 1, config());
+    append(&store, &log, 100);
+}
+
+#[test]
+fn a_checkpoint_waits_for_room_for_its_recovery_points() {
+    let (disk, store) = fresh(12);
+    let log = open(&store, 0, config());
+    append(&store, &log, 100);
+    commit_all(&store);
+    maintain(&store);
+    // Within the block that the file has.
+    append(&store, &log, 100);
+    commit_all(&store);
+    disk.set_capacity(used(&disk));
+    maintain(&store);
+    assert!(store.failure().is_none());
+    assert!(store.is_disk_full());
+    let live = store.journal.live_bytes();
+    assert!(live > 0, "the journal keeps what the old recovery points need");
+    disk.set_capacity(usize::MAX);
+    maintain(&store);
+    assert!(!store.is_disk_full() && store.journal.live_bytes() < live);
+}
+
+/// Polls a commit that finds no room, and answers it so that it can be polled further.
+fn commit_without_room(disk: &MemDisk, store: &Rc<Store<MemDisk>>) -> Task<()> {
+    disk.set_capacity(used(disk) + (64 << 10));
+    let pump = store.clone();
+    let mut commit: Task<()> = Box::pin(async move {
+        pump.commit().await.expect("a full disk is waited for");
+    });
+    for _ in 0..100 {
+        assert!(poll(&mut commit).is_none());
+    }
+    assert!(store.is_disk_full() && store.failure().is_none());
+    // Housekeeping finds no room either, and nobody waits for anybody.
+    maintain(store);
+    assert!(store.is_disk_full() && poll(&mut commit).is_none());
+    commit
+}
+
+#[test]
+fn a_commit_of_a_large_batch_waits_for_room() {
+    let (disk, store) = fresh(13);
+    let log = open(&store, 0, config());
+    append(&store, &log, 3 << 20);
+    let commit = commit_without_room(&disk, &store);
+    assert_eq!(log.ends().acknowledged, Offset(0));
+    disk.set_capacity(usize::MAX);
+    let pump = store.clone();
+    run_all(vec![commit, Box::pin(async move { pump.maintain(Timestamp(100_000)).await })]);
+    assert_eq!(log.ends().durable, Offset(1));
+}
+
+#[test]
+fn a_commit_beside_the_journal_waits_for_room() {
+    let (disk, store) = fresh(14);
+    let log = open(&store, 0, config());
+    append(&store, &log, 100);
+    commit_all(&store);
+    maintain(&store);
+    // As on a file system that promises room and has none.
+    log.state.borrow_mut().segments[0].allocated = 4 << 20;
+    append(&store, &log, 400 << 10);
+    assert!(log.is_ready_for_bypass());
+    let commit = commit_without_room(&disk, &store);
+    assert_eq!(log.ends().acknowledged, Offset(1));
+    disk.set_capacity(usize::MAX);
+    let pump = store.clone();
+    run_all(vec![commit, Box::pin(async move { pump.maintain(Timestamp(100_000)).await })]);
+    assert_eq!(log.ends().durable, Offset(2));
+    // What it said survives.
+    let after = disk.crash(99);
+    let path = log.segment_path(Offset(0), names::SegmentFile::Log);
+    assert!(after.contents(&path).is_some_and(|bytes| bytes.len() > 400 << 10));
+}
+
+fn small_segments() -> LogConfig {
+    LogConfig { segment_bytes: 100 << 10, ..LogConfig::default() }
+}
+
+/// Deleting records is how somebody makes room.
+#[test]
+fn records_are_deleted_on_a_full_disk() {
+    let (disk, store) = fresh(15);
+    let log = open(&store, 0, small_segments());
+    for _ in 0..4 {
+        append(&store, &log, 90 << 10);
+    }
+    commit_all(&store);
+    maintain(&store);
+    let before = used(&disk);
+    disk.set_capacity(before);
+    assert_eq!(block_on(store.delete_records(&log, Offset(2))).expect("there is a reserve"), Offset(2));
+    assert!(used(&disk) < before - (180 << 10));
+    let starts = disk.contents(&log_starts_path(Path::new(DATA), 0)).expect("it was written");
+    assert!(String::from_utf8(starts).unwrap().contains(" 0 2\n"));
+    // The next one has a reserve again.
+    disk.set_capacity(usize::MAX);
+    maintain(&store);
+    disk.set_capacity(used(&disk));
+    assert!(block_on(store.delete_records(&log, Offset(3))).is_ok());
+}
+
+/// A start that a crash takes back had been shown to readers.
+#[test]
+fn a_log_start_is_shown_once_it_is_durable() {
+    let (disk, store) = fresh(16);
+    let log = open(&store, 0, small_segments());
+    for _ in 0..3 {
+        append(&store, &log, 90 << 10);
+    }
+    disk.fail_at(Some(disk.operations() + 1));
+    assert!(block_on(store.delete_records(&log, Offset(1))).is_err());
+    assert_eq!(log.ends().start, Offset(0));
+}
+
+#[test]
+fn records_of_two_logs_are_deleted_at_once() {
+    for seed in 1..20 {
+        let (disk, store) = fresh(seed);
+        let tasks = (0..2).map(|p| {
+            let log = open(&store, p, small_segments());
+            append(&store, &log, 10);
+            let store = store.clone();
+            let deletion: Task<()> = Box::pin(async move {
+                store.delete_records(&log, Offset(1)).await.expect("a disk that works");
+            });
+            deletion
+        });
+        run_all(tasks.collect());
+        let starts = disk.contents(&log_starts_path(Path::new(DATA), 0)).expect("it was written");
+        assert!(starts.starts_with(b"0\n2\n"), "seed {seed}: both of them");
+    }
+}
+
+/// A write that began late took what had been appended meanwhile along, which the round's frame does not describe.
+#[test]
+fn a_round_writes_what_it_gathered() {
+    // One more than are written at a time; the disk must be slow with all of them, which its seed decides.
+    const LOGS: i32 = 9;
+    let config = LogConfig { segment_bytes: 1 << 20, ..LogConfig::default() };
+    for seed in 1..500 {
+        let (_, store) = fresh(seed);
+        let logs: Vec<_> = (0..LOGS).map(|p| open(&store, p, config)).collect();
+        for log in &logs {
+            append(&store, log, 200 << 10);
+        }
+        commit_all(&store);
+        maintain(&store);
+        for log in &logs {
+            append(&store, log, 200 << 10);
+            assert!(log.is_ready_for_bypass());
+        }
+        let mut commit: Task<()> = {
+            let store = store.clone();
+            Box::pin(async move { drop(store.commit().await.expect("a disk that works")) })
+        };
+        if poll(&mut commit).is_some() {
+            continue;
+        }
+        if logs.iter().any(|log| log.unwritten_bytes() == 0) {
+            run_all(vec![commit]);
+            continue;
+        }
+        let last = logs.last().expect("some");
+        append(&store, last, 50 << 10);
+        run_all(vec![commit]);
+        assert!(last.unwritten_bytes() > 50 << 10, "it is the next round's");
+        assert_eq!(last.ends().durable, Offset(2));
+        return;
+    }
+    panic!("no seed has a disk that is slow enough");
+}
+
+/// A reader whose segment was removed while it opened the file heard of a broken disk.
+#[test]
+fn a_reader_of_a_segment_that_is_removed_is_out_of_range() {
+    for polls in 0..40 {
+        let (_, store) = fresh(polls + 1);
+        let log = open(&store, 0, small_segments());
+        for _ in 0..4 {
+            append(&store, &log, 90 << 10);
+        }
+        commit_all(&store);
+        block_on(store.close()).expect("a disk that works");
+        store.logs.borrow_mut().clear();
+        let log = open(&store, 0, small_segments());
+        let range = ReadRange { from: Offset(0), until: Offset(4), bytes_max: 1 << 20, at_least_one: true };
+        let mut reader: Task<Result<ReadBatches, ReadError>> = {
+            let (store, log) = (store.clone(), log.clone());
+            Box::pin(async move { store.read(&log, range).await })
+        };
+        let mut read = None;
+        for _ in 0..polls {
+            read = read.or_else(|| poll(&mut reader));
+        }
+        block_on(store.delete_records(&log, Offset(2))).expect("a disk that works");
+        match read.unwrap_or_else(|| block_on(reader)) {
+            Ok(_) | Err(ReadError::OutOfRange) => {}
+            Err(other) => panic!("after {polls} polls: {other}"),
+        }
+        assert!(!log.is_offline());
+    }
+}
