@@ -3,7 +3,10 @@
 //! A client sees nothing above the high watermark, and of transactions nothing above the last stable offset; both are
 //! kept here and their order is asserted whenever one moves. While there are no transactions the two are one.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+};
 
 use engine::{
     AppendError, Appended, Disk, ReadBatches, ReadError, ReadRange, SharedLog, Store, epochs::EpochEnd,
@@ -75,6 +78,8 @@ pub struct Partition<D: Disk> {
     broker: BrokerId,
     role: RefCell<Role>,
     marks: Cell<Watermarks>,
+    /// Each way in which reading failed here, once.
+    read_failures: RefCell<Vec<io::ErrorKind>>,
 }
 
 enum Role {
@@ -88,7 +93,8 @@ impl<D: Disk> Partition<D> {
         let ends = log.ends();
         let marks = Watermarks { log_start: ends.start, ..Watermarks::at(ends.acknowledged.max(ends.start)) };
         let role = RefCell::new(Role::Follows(LeaderEpoch::NONE));
-        let partition = Self { log, broker, role, marks: Cell::new(marks) };
+        let partition =
+            Self { log, broker, role, marks: Cell::new(marks), read_failures: RefCell::default() };
         partition.set_state(state);
         partition
     }
@@ -189,6 +195,17 @@ impl<D: Disk> Partition<D> {
             at_least_one: from.at_least_one,
         };
         Ok(store.read(&self.log, range).await?)
+    }
+
+    /// Has no read of this partition failed so before? For the log, which is to say it once: consumers ask again and
+    /// again. A read that succeeds changes nothing, because it may have been of another place.
+    pub fn is_first_failure(&self, kind: io::ErrorKind) -> bool {
+        let mut failures = self.read_failures.borrow_mut();
+        let first = !failures.contains(&kind);
+        if first {
+            failures.push(kind);
+        }
+        first
     }
 
     /// Readers see what is below.

@@ -237,6 +237,17 @@ fn too_few_in_sync_replicas_take_no_batch_that_asks_for_more() {
 }
 
 #[test]
+fn a_way_to_fail_is_new_to_a_partition_once() {
+    use std::io::ErrorKind::{OutOfMemory, UnexpectedEof};
+    let world = World::new();
+    let one = world.open(0, Durability::Flushed, &led(0, &[1]));
+    let other = world.open(1, Durability::Flushed, &led(0, &[1]));
+    assert!(one.is_first_failure(OutOfMemory) && !one.is_first_failure(OutOfMemory));
+    assert!(one.is_first_failure(UnexpectedEof) && !one.is_first_failure(OutOfMemory));
+    assert!(other.is_first_failure(OutOfMemory));
+}
+
+#[test]
 fn pasts_are_compared_by_epoch_and_end() {
     let world = World::new();
     let partition = world.open(0, Durability::Flushed, &led(2, &[1]));
