@@ -231,7 +231,7 @@ fn make_executor(options: &ExecutorOptions) -> io::Result<LocalExecutor> {
     let builder = LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(options.io_memory)
         .preempt_timer(turn::PREEMPT_TIMER)
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(blocking::THREADS))
         .spin_before_park(Duration::from_micros(options.spin_us.into()));
     builder.make().map_err(io::Error::from)
 }

@@ -23,7 +23,7 @@ pub mod timer;
 mod turn;
 mod waker;
 
-pub use blocking::{blocking, blocking_calls};
+pub use blocking::{blocking, blocking_aside, blocking_calls};
 pub use channel::{Mesh, MeshBuilder};
 pub use executor::{
     ExecutorOptions, Shard, run_shards, run_single, spawn, spawn_background, spawned_tasks, yield_if_needed,

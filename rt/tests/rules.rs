@@ -13,7 +13,12 @@ use std::{
     pin::Pin,
     process::Command,
     rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Poll,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -180,6 +185,63 @@ fn forty_thousand_waiters_in_one_task() {
             if waits.is_empty() && sleeps.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    });
+}
+
+/// Once the process ended here: clients can make shards send more than any number of messages waits.
+#[test]
+fn a_clogged_mesh_keeps_what_is_sent_nevertheless() {
+    const MESSAGES: u64 = 1_100_000;
+    const LOOKED_AT: u64 = 10_000;
+    let builder = MeshBuilder::<u64>::new(2);
+    run_shards(2, small(), move |shard| {
+        let builder = builder.clone();
+        async move {
+            let mesh = builder.join(shard.id).await;
+            let other = ShardId(1 - shard.id.0);
+            if shard.id.0 == 1 {
+                for n in 0..LOOKED_AT {
+                    assert_eq!(mesh.recv().await, (other, n));
+                }
+                return mesh.send(other, 0);
+            }
+            for n in 0..MESSAGES {
+                mesh.send(other, n);
+            }
+            assert!(mesh.is_clogged());
+            mesh.recv().await;
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_long_call_aside_holds_up_no_other() {
+    on_shard(small(), async |_| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (done, long) = rt::oneshot();
+        rt::spawn(async move {
+            let heard = rt::blocking_aside(move || told.recv()).await;
+            let _ = done.send(heard);
+        });
+        let running = Arc::new(AtomicU64::new(0));
+        for _ in 0..10 {
+            let calls = (0..3).map(|_| {
+                let running = running.clone();
+                rt::blocking(move || {
+                    let others = running.fetch_add(1, Ordering::SeqCst);
+                    thread::yield_now();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    others
+                })
+            });
+            let [a, b, c] = calls.collect::<Vec<_>>().try_into().ok().unwrap();
+            let short = futures_lite::future::zip(a, futures_lite::future::zip(b, c));
+            let others = timer::timeout(Duration::from_secs(20), short).await;
+            assert_eq!(others, Some((0, (0, 0))), "short calls run, and one by one");
+        }
+        tell.send(7).unwrap();
+        assert_eq!(long.await.unwrap(), Ok(7));
     });
 }
 
