@@ -89,7 +89,7 @@ impl Group {
             Kind::Classic(group) => group.is_abandoned() && !group.is_in_log(),
             Kind::Consumer(group) => group.is_empty() && !group.is_in_log(),
         };
-        gone && self.offsets.is_empty()
+        gone && self.offsets.is_empty() && self.unsaid.is_empty()
     }
 
     fn next_wake(&self) -> Option<Millis> {
@@ -473,7 +473,17 @@ impl GroupCoordinator {
         assert!(error != ErrorCode::None, "a failure has a reason");
         let mut actions = Actions::default();
         // Taken out first: what the refusal itself leads to is a new append.
-        for settled in self.under_way.split_off(&id).into_values() {
+        let mut refused = self.under_way.split_off(&id);
+        for settled in refused.values_mut().filter(|settled| !settled.records.is_empty()) {
+            let group = self
+                .groups
+                .get_mut(&settled.group)
+                .expect("a group stays while something of it is under way");
+            let records = std::mem::take(&mut settled.records).into_iter();
+            group.unsaid.extend(records.map(|record| (record.encode_key(), record)));
+            group.repair_at = Some(cx.later(REPAIR_DELAY_MS));
+        }
+        for settled in refused.into_values() {
             actions.extend(self.refuse(cx, settled, error));
         }
         actions
@@ -496,10 +506,6 @@ impl GroupCoordinator {
                         }
                     }
                 }
-            }
-            if !settled.records.is_empty() {
-                group.unsaid.extend(settled.records.into_iter().map(|record| (record.encode_key(), record)));
-                group.repair_at = Some(cx.later(REPAIR_DELAY_MS));
             }
             effects.answers.extend(settled.answers.into_iter().map(|(ticket, a)| (ticket, a.failed(error))));
         })
@@ -618,8 +624,8 @@ impl GroupCoordinator {
         // A group stays while anything of it is under way, so that what settles finds it.
         let group = self.groups.get_mut(group_id).expect("the caller has looked");
         step(group, &self.config, &mut effects);
-        if !effects.records.is_empty() {
-            // Nothing is said that rests on what the log does not know.
+        // Nothing is written, and nothing told, that rests on what the log does not know.
+        if !effects.records.is_empty() || !effects.after.is_empty() {
             group.repair(&mut effects);
         }
         let mut actions = Actions { appends: vec![], answers: effects.answers };

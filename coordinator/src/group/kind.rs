@@ -107,6 +107,9 @@ impl Group {
 
     /// Writes again what the log has refused, as it is now, before whatever else is to be written.
     pub(super) fn repair(&mut self, effects: &mut Effects) {
+        if self.unsaid.is_empty() {
+            return;
+        }
         self.repair_at = None;
         let unsaid = std::mem::take(&mut self.unsaid).into_values();
         let again: Vec<GroupRecord> = unsaid.filter_map(|record| self.restated(&record)).collect();

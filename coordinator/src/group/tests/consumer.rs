@@ -314,6 +314,23 @@ fn what_the_log_refuses_is_written_again() {
     assert_eq!(members.iter().map(|member| member.member_id.as_str()).collect::<Vec<_>>(), ["a", "c"]);
 }
 
+/// A heartbeat that changed nothing was answered at once, from a state that only an append refused before had held. After
+/// a crash the member read partitions that the next coordinator gave to others.
+#[test]
+fn nothing_is_told_of_what_the_log_has_refused() {
+    let mut world = World::new();
+    world.beat(&beat("a", 0));
+    world.cluster.set("t", 6);
+    world.settles_at_once = false;
+    world.ask_beat(&beat("a", 1));
+    assert!(world.refuse(ErrorCode::NotEnoughReplicas));
+    let again = world.ask_beat(&owning("a", 1, &[0, 1, 2, 3]));
+    assert_eq!(world.answer(again), None, "it waits for the log to know");
+    world.settle();
+    assert_eq!(world.beaten(again).member_epoch, 2);
+    assert_eq!(world.replayed().describe_consumer("g"), world.coordinator.describe_consumer("g"));
+}
+
 #[test]
 fn groups_are_told_apart() {
     let world = two();
