@@ -12,7 +12,6 @@ use replication::PartitionTable;
 use rt::{
     Mesh, MeshBuilder,
     net::{ListenOptions, Listener},
-    pages::PagePool,
 };
 
 use super::{
@@ -56,14 +55,16 @@ async fn live(process: &Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Sha
     let mesh = mesh.join(shard.id).await;
     let disk = RingDisk::new(shard.ring.clone());
     let table = Rc::new(PartitionTable::default());
-    let (store, image) = if shard.id == CONTROL_SHARD {
-        begin(process, &mesh, &shard, disk, &table).await?
+    let (store, (image, early)) = if shard.id == CONTROL_SHARD {
+        let (store, image) = begin(process, &mesh, &shard, disk, &table).await?;
+        (store, (image, vec![]))
     } else {
         process.meet_recovered().await;
         let store = start_store(process, &shard, disk).await?;
         (store, first_image(&mesh).await)
     };
     let rooms = Rooms::build(process, &mesh, &shard, store, table, image).await;
+    early.into_iter().for_each(|(from, message)| rooms.shard.receive(from, message));
     rooms.start_pumps(&mesh);
     rooms.listen(process)?;
     if shard.id == CONTROL_SHARD {
@@ -108,11 +109,16 @@ async fn begin(
     Ok((store, image))
 }
 
-/// What shard 0 says first.
-async fn first_image(mesh: &Mesh<Message>) -> Arc<Image> {
-    match mesh.recv().await {
-        (CONTROL_SHARD, Message::Image(image)) => image,
-        (from, message) => panic!("the first message is {message:?} of shard {from}, not an image"),
+/// What shard 0 says first, and what others said before: nothing orders messages of different shards, and who has its
+/// image serves clients at once. How much that may be is bounded by what a shard may have under way to others (see
+/// `net::transit`).
+async fn first_image(mesh: &Mesh<Message>) -> (Arc<Image>, Vec<(ShardId, Message)>) {
+    let mut early = vec![];
+    loop {
+        match mesh.recv().await {
+            (CONTROL_SHARD, Message::Image(image)) => return (image, early),
+            other => early.push(other),
+        }
     }
 }
 
@@ -126,8 +132,7 @@ async fn start_store(process: &Process, shard: &rt::Shard, disk: Disk) -> anyhow
         cache_bytes_max: shard.pages.budget_bytes() / CACHE_SHARE,
         checkpoint_ms: CHECKPOINT_MS,
     };
-    let journal_pages = PagePool::new(journal::POOL_BYTES);
-    Store::start(disk, shard.pages.clone(), journal_pages, options)
+    Store::start(disk, shard.pages.clone(), journal::page_pool(), options)
         .await
         .context("the journal cannot be started")
 }
@@ -181,8 +186,8 @@ impl Rooms {
         let (store, removals) = (self.store.clone(), self.removals.clone());
         let delay = self.delete_delay();
         rt::spawn_background(async move { removals.run(&store, delay).await });
-        let (store, removals) = (self.store.clone(), self.removals.clone());
-        rt::spawn_background(async move { removals.run_aside(&store).await });
+        let removals = self.removals.clone();
+        rt::spawn_background(async move { removals.run_aside().await });
         let store = self.store.clone();
         rt::spawn_background(async move { store.read_ahead().await });
         self.housekeeping.start(self.store.clone());
@@ -269,7 +274,8 @@ impl Rooms {
                 ends.acknowledged < ends.end
             })
         };
-        while self.store.failure().is_none() && waits() {
+        // A checkpoint may have made an end safe while the commit that means to is still under way.
+        while self.store.failure().is_none() && (waits() || !self.store.is_idle()) {
             rt::timer::sleep(IDLE_PAUSE).await;
         }
     }
@@ -301,5 +307,29 @@ async fn follow_images(shard: &Shard<Disk>, partitions: &Rc<Partitions<Disk>>) {
         let image = shard.images().next().await;
         partitions.follow(&shard.image(), &image).await;
         shard.apply_image(image);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rt::ExecutorOptions;
+
+    use super::*;
+
+    /// Once a shard that heard from another before it heard from shard 0 took that for a defect, and the broker ended.
+    #[test]
+    fn what_comes_before_the_first_image_is_kept_for_later() {
+        let builder = MeshBuilder::new(1);
+        let run = rt::run_single(ExecutorOptions::default(), move |shard: rt::Shard| async move {
+            let mesh = builder.join(shard.id).await;
+            mesh.send(shard.id, Message::Pressed(true));
+            mesh.send(shard.id, Message::Image(Arc::new(Image::new("cluster-1"))));
+            mesh.send(shard.id, Message::Pressed(false));
+            let (image, early) = first_image(&mesh).await;
+            assert_eq!(image.cluster_id(), "cluster-1");
+            assert!(matches!(early[..], [(_, Message::Pressed(true))]));
+            assert!(matches!(mesh.try_recv(), Some((_, Message::Pressed(false)))), "what follows stays");
+        });
+        run.unwrap();
     }
 }

@@ -48,6 +48,7 @@ pub struct PagePool(Rc<Owner>);
 
 struct Owner {
     budget: usize,
+    spare_slabs_max: usize,
     in_use: Cell<usize>,
     buddies: RefCell<Buddies>,
     mappings: RefCell<Vec<Option<Arc<Mapping>>>>,
@@ -57,8 +58,19 @@ struct Owner {
 
 impl PagePool {
     pub fn new(budget_bytes: usize) -> Self {
+        Self::with_spare_slabs(budget_bytes, SPARE_SLABS_MAX)
+    }
+
+    /// A pool that keeps every slab it ever mapped, until `trim`: for a little one that is filled and emptied all the
+    /// time, where to fault pages in anew costs more than to fill them.
+    pub fn that_keeps_slabs(budget_bytes: usize) -> Self {
+        Self::with_spare_slabs(budget_bytes, usize::MAX)
+    }
+
+    fn with_spare_slabs(budget_bytes: usize, spare_slabs_max: usize) -> Self {
         Self(Rc::new(Owner {
             budget: budget_bytes,
+            spare_slabs_max,
             in_use: Cell::new(0),
             buddies: RefCell::default(),
             mappings: RefCell::default(),
@@ -163,7 +175,7 @@ impl Owner {
             emptied |= self.buddies.borrow_mut().give_back(spot);
         });
         if emptied {
-            self.unmap_free_slabs(SPARE_SLABS_MAX);
+            self.unmap_free_slabs(self.spare_slabs_max);
         }
     }
 

@@ -101,6 +101,18 @@ fn a_page_may_go_home_after_its_pool_is_gone() {
     thread::spawn(move || assert_eq!(&*slice, b"x")).join().unwrap();
 }
 
+/// A frame of several slabs faulted all but one of them in anew, each time.
+#[test]
+fn a_pool_that_keeps_its_slabs_maps_them_once() {
+    let pool = PagePool::that_keeps_slabs(4 * SLAB_BYTES);
+    let held: Vec<_> = (0..12).map(|_| pool.take(PAGE_MAX).unwrap()).collect();
+    drop(held);
+    assert_eq!(pool.in_use_bytes(), 0);
+    assert_eq!(pool.mapped_bytes(), 3 * SLAB_BYTES);
+    pool.trim();
+    assert_eq!(pool.mapped_bytes(), 0);
+}
+
 #[test]
 fn slabs_are_mapped_on_demand_and_given_back_when_free() {
     let pool = PagePool::new(8 * SLAB_BYTES);
