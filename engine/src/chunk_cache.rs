@@ -22,7 +22,10 @@ use rt::{
 };
 use rustc_hash::FxHashMap;
 
-use crate::disk::Disk;
+use crate::{
+    disk::Disk,
+    residents::{Limits, Residents},
+};
 
 #[cfg(test)]
 mod tests;
@@ -49,9 +52,11 @@ enum Slot {
     },
 }
 
+type Reading = Pin<Box<dyn Future<Output = io::Result<PageSlice>>>>;
+
 /// A read under way.
 struct Load {
-    reading: RefCell<Option<Pin<Box<dyn Future<Output = io::Result<PageSlice>>>>>>,
+    reading: RefCell<Option<Reading>>,
     /// What was read, for those who did not happen to drive it to its end.
     done: RefCell<Option<PageSlice>>,
     waiting: Arc<Waiting>,
@@ -142,6 +147,7 @@ pub(crate) struct ChunkCache<D: Disk> {
     budget_bytes: usize,
     ahead: RefCell<Vec<Ahead<D::File>>>,
     ahead_wanted: Notify,
+    residents: Residents<D::File>,
 }
 
 /// Which bytes of which file.
@@ -165,11 +171,21 @@ impl<D: Disk> ChunkCache<D> {
             budget_bytes,
             ahead: RefCell::default(),
             ahead_wanted: Notify::new(),
+            residents: Residents::new(Limits::default()),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_limits(self, limits: Limits) -> Self {
+        Self { residents: Residents::new(limits), ..self }
     }
 
     pub(crate) fn disk(&self) -> &D {
         &self.disk
+    }
+
+    pub(crate) fn residents(&self) -> &Residents<D::File> {
+        &self.residents
     }
 
     pub(crate) fn pages(&self) -> &PagePool {
@@ -253,7 +269,7 @@ impl<D: Disk> ChunkCache<D> {
         let from = key.chunk * CHUNK_BYTES;
         let bytes = (file_bytes - from).min(CHUNK_BYTES) as usize;
         let page = self.take_page(bytes.next_multiple_of(BLOCK))?;
-        let reading = Box::pin(read(self.disk.clone(), file.clone(), from, bytes, page));
+        let reading: Reading = Box::pin(read(self.disk.clone(), file.clone(), from, bytes, page));
         let load = Rc::new(Load {
             reading: RefCell::new(Some(reading)),
             done: RefCell::default(),

@@ -21,6 +21,7 @@ pub mod store;
 mod block_reader;
 mod chunk_cache;
 mod concurrent;
+mod residents;
 
 pub use disk::Disk;
 pub use log::{

@@ -8,7 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     path::PathBuf,
-    rc::Rc,
+    rc::{Rc, Weak},
 };
 
 use model::{
@@ -139,6 +139,7 @@ pub struct Ends {
 }
 
 pub struct Log<F> {
+    pub(crate) me: Weak<Self>,
     pub(crate) id: TopicPartition,
     pub(crate) dir: PathBuf,
     /// Tells this log's cached chunks from those of a log that had the same name before.

@@ -6,7 +6,7 @@ use model::Offset;
 use rt::pages::PagePool;
 
 use super::{Log, LogState, write_out::Turn};
-use crate::{disk::Disk, epochs::LEADER_EPOCH_FILE, properties::names::SegmentFile};
+use crate::{disk::Disk, epochs::LEADER_EPOCH_FILE, properties::names::SegmentFile, residents::Held};
 
 /// Producer snapshots kept beside the log, as many as Kafka keeps: the newest may be damaged.
 const SNAPSHOTS_KEPT: usize = 2;
@@ -36,6 +36,24 @@ impl<F: Clone> LogState<F> {
         let uncut = uncut.map_or(self.in_segments, |(_, next)| next.base.min(self.in_segments));
         // Below the point the file of the epochs must know each of them.
         if self.epochs_changed { self.recovery_point } else { uncut.max(self.recovery_point) }
+    }
+}
+
+impl<F: Clone> LogState<F> {
+    /// Closed, with its exact length and its index files, and nothing of it is left to be flushed.
+    fn is_settled(&self, i: usize) -> bool {
+        let segment = &self.segments[i];
+        i + 1 < self.segments.len()
+            && segment.finished
+            && segment.named
+            && segment.length_flushed
+            && segment.flushed >= segment.bytes
+    }
+
+    fn close_file(&mut self, i: usize) {
+        if self.is_settled(i) {
+            self.segments[i].file = None;
+        }
     }
 }
 
@@ -131,7 +149,8 @@ impl<F: Clone + 'static> Log<F> {
                 .filter(|s| s.flushed < s.written || !s.length_flushed)
                 .filter_map(|s| s.file.clone())
                 .collect(),
-            named: !state.epochs_unsynced && unsynced().all(|s| s.named || s.written == 0),
+            named: !state.epochs_unsynced
+                && unsynced().all(|s| s.written == 0 || s.named && s.file.is_some()),
             written: unsynced().map(|s| (s.base, s.written, s.finished)).collect(),
             in_segments: state.recovery_point_after_sync(),
         }
@@ -149,11 +168,39 @@ impl<F: Clone + 'static> Log<F> {
                 segment.flushed = segment.flushed.max(written);
                 segment.named |= written > 0;
                 segment.length_flushed |= finished;
+                // Readers open it again, as many as the store keeps.
+                state.close_file(i);
             }
         }
         state.recovery_point = state.recovery_point.max(mark.in_segments);
         state.ends.durable = state.ends.durable.max(mark.in_segments);
         state.acknowledge();
+    }
+
+    /// What a closed segment holds for its readers, if it is one that may let go of it.
+    pub(crate) fn held_by_closed(&self, base: Offset) -> Option<Held> {
+        let state = self.state.borrow();
+        let i = state.segments.binary_search_by_key(&base, |s| s.base).ok()?;
+        if !state.is_settled(i) {
+            return None;
+        }
+        let segment = &state.segments[i];
+        let index_bytes = segment
+            .indexes
+            .as_ref()
+            .map_or(0, |indexes| indexes.offset.as_bytes().len() + indexes.time.as_bytes().len());
+        Some(Held { file: segment.file.is_some(), index_bytes })
+    }
+
+    /// A closed segment that nobody read for a while: the next reader opens its file and loads its indexes again.
+    pub(crate) fn let_go(&self, base: Offset) {
+        let mut state = self.state.borrow_mut();
+        if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base)
+            && state.is_settled(i)
+        {
+            state.close_file(i);
+            state.segments[i].indexes = None;
+        }
     }
 
     /// A stream is about to run out of prepared file.

@@ -78,7 +78,8 @@ pub(crate) async fn open_log<D: Disk>(
     };
     let start = log_start.unwrap_or(Offset::ZERO).max(segments[0].base);
     let start = start.min(end);
-    let log = Rc::new(Log {
+    let log = Rc::new_cyclic(|me| Log {
+        me: me.clone(),
         id,
         dir,
         serial,

@@ -276,8 +276,18 @@ impl<F: Clone + 'static> Log<F> {
         Ok(())
     }
 
-    /// Closed segments load their indexes when somebody asks; a file that is not sound is made anew from the log.
+    /// Until the caller awaits something, the segment has its indexes now.
     async fn load_indexes<D>(&self, cache: &ChunkCache<D>, base: Offset) -> Result<(), ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        self.load_missing_indexes(cache, base).await?;
+        cache.residents().touch(self, base);
+        Ok(())
+    }
+
+    /// Closed segments load their indexes when somebody asks; a file that is not sound is made anew from the log.
+    async fn load_missing_indexes<D>(&self, cache: &ChunkCache<D>, base: Offset) -> Result<(), ReadError>
     where
         D: Disk<File = F>,
     {
@@ -533,6 +543,7 @@ impl<'a, D: Disk> Walk<'a, D> {
             file_bytes: written,
             at,
         };
+        self.cache.residents().touch(self.log, self.segment);
         let slice = self.cache.slice_from(place).await?;
         self.piece = Some(Piece { from: at, slice: slice.clone(), from_disk: true });
         Ok(slice)

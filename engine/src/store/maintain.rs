@@ -116,8 +116,9 @@ impl<D: Disk> Store<D> {
         self.pages.in_use_bytes() < limit || self.evict(limit)
     }
 
-    /// Lets pages go that a segment file or nobody needs, until at most `goal` bytes are in use: first what cold readers
-    /// left, then the oldest pages of each log. `true` if the goal was reached.
+    /// Lets pages go whose bytes are in segment files until fewer than `goal` are in use; 0 stands for the mark above which
+    /// no work is taken. First what cold readers left, then the oldest pages of each log, at last the large last pages of
+    /// quiet ones. `true` if the goal was reached.
     pub(super) fn evict(&self, goal: usize) -> bool {
         let goal = if goal == 0 { self.pages.budget_bytes() / 100 * super::ROOM_PERCENT } else { goal };
         while self.pages.in_use_bytes() >= goal && self.cache.evict_oldest() {}

@@ -13,7 +13,10 @@ use model::{
 };
 
 use super::*;
-use crate::disk::mem::{MemDisk, MemFile};
+use crate::{
+    disk::mem::{MemDisk, MemFile},
+    residents::Limits,
+};
 
 const DATA: &str = "/data";
 /// Polls after which a future that still waits will wait for ever.
@@ -411,4 +414,50 @@ fn a_reader_of_a_segment_that_is_removed_is_out_of_range() {
         }
         assert!(!log.is_offline());
     }
+}
+
+/// Closed segments kept the file and the indexes that a reader had once wanted, for ever.
+#[test]
+fn closed_segments_let_go_of_what_nobody_reads() {
+    const SEGMENTS: i64 = 40;
+    let (_, store) = fresh(18);
+    let log = open(&store, 0, LogConfig { segment_bytes: 4096, ..LogConfig::default() });
+    for _ in 0..SEGMENTS {
+        append(&store, &log, 3000);
+    }
+    commit_all(&store);
+    let open_files = |log: &SharedLog<MemFile>| {
+        log.state.borrow().segments.iter().filter(|segment| segment.file.is_some()).count()
+    };
+    let with_indexes = |log: &SharedLog<MemFile>| {
+        log.state.borrow().segments.iter().filter(|segment| segment.indexes.is_some()).count()
+    };
+    maintain(&store);
+    assert!(open_files(&log) <= 1, "a checkpoint closes what it has synced: {}", open_files(&log));
+    block_on(store.close()).expect("a disk that works");
+    store.logs.borrow_mut().clear();
+    let log = open(&store, 0, LogConfig { segment_bytes: 4096, ..LogConfig::default() });
+    let cache = |limits| {
+        let cache = ChunkCache::new(store.disk.clone(), store.pages.clone(), 1 << 20);
+        cache.with_limits(limits)
+    };
+    let read_all = |cache: &ChunkCache<MemDisk>| {
+        for from in 0..SEGMENTS {
+            let range =
+                ReadRange { from: Offset(from), until: Offset(SEGMENTS), bytes_max: 1, at_least_one: true };
+            let read = block_on(log.read(cache, range)).unwrap_or_else(|why| panic!("{why}"));
+            assert!(read.bytes > 3000);
+        }
+    };
+    let few_files = cache(Limits { files: 4, index_bytes: usize::MAX });
+    read_all(&few_files);
+    // The active segment keeps its own.
+    assert!((2..=5).contains(&open_files(&log)), "{}", open_files(&log));
+    for segment in &mut log.state.borrow_mut().segments {
+        (segment.file, segment.indexes) = (None, segment.indexes.take().filter(|_| !segment.finished));
+    }
+    let few_indexes = cache(Limits { files: usize::MAX, index_bytes: 2000 });
+    read_all(&few_indexes);
+    assert!((2..=10).contains(&with_indexes(&log)), "{}", with_indexes(&log));
+    read_all(&few_indexes);
 }
