@@ -25,6 +25,11 @@ pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// What the journal's own page pool must hold: a frame, and a page to prewrite with.
 pub const POOL_BYTES: usize = 2 * BODY_BYTES_MAX + 2 * PAGE_MAX;
 
+/// A shard's pages for its journal. A frame takes several slabs and gives them back milliseconds later.
+pub fn page_pool() -> PagePool {
+    PagePool::that_keeps_slabs(POOL_BYTES)
+}
+
 const _: () = assert!(frame::HEADER_BYTES + BODY_BYTES_MAX + BLOCK <= scan::FRAME_BYTES_MAX);
 
 pub struct Journal<D: Disk> {

@@ -150,7 +150,7 @@ pub fn frame_bytes(body_bytes: usize) -> usize {
     (HEADER_BYTES + body_bytes).next_multiple_of(BLOCK)
 }
 
-/// The header of a frame whose body has been summed into `body_crc` after `seed_crc` gave the start.
+/// The header of a frame, its checksum still zero: `checksum` wants it so.
 pub fn header(link: Link, durable_sequence: u64, body_bytes: usize, entry_count: usize) -> FrameHeader {
     FrameHeader {
         magic: MAGIC,
