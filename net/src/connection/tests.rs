@@ -401,7 +401,7 @@ fn a_stop_does_not_wait_for_room_and_takes_no_request_that_does() {
         let waits = shard.clone();
         rt::spawn(async move {
             waits.starved().await;
-            drop(tell.send(()));
+            let _ = tell.send(());
         });
         let mut client = rt::blocking(move || {
             let mut client = Client::connect(address);
