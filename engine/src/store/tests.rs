@@ -15,6 +15,7 @@ use model::{
 use super::*;
 use crate::{
     disk::mem::{MemDisk, MemFile},
+    recovery::Recovery,
     residents::Limits,
 };
 
@@ -460,4 +461,79 @@ fn closed_segments_let_go_of_what_nobody_reads() {
     read_all(&few_indexes);
     assert!((2..=10).contains(&with_indexes(&log)), "{}", with_indexes(&log));
     read_all(&few_indexes);
+}
+
+/// One more than are written at a time, so that the last one's write waits for its slot.
+const DELETED: i32 = 17;
+
+/// A topic is deleted while housekeeping writes it, and another of its name begins; the power goes at an operation.
+/// Answers how many operations there were.
+fn succession(seed: u64, fail_at: Option<u64>) -> u64 {
+    let what = format!("seed {seed}, fail at {fail_at:?}");
+    let (disk, store) = fresh(seed);
+    // Housekeeping alone writes these.
+    let in_memory = LogConfig { durability: Durability::Memory, ..config() };
+    let logs: Vec<_> = (0..DELETED).map(|p| open(&store, p, in_memory)).collect();
+    for log in &logs {
+        append(&store, log, 520 << 10);
+    }
+    let before = disk.operations();
+    disk.fail_at(fail_at.map(|n| before + n));
+    let successor = TopicPartition::new(TopicId([8; 16]), PartitionIndex(DELETED - 1));
+    let acknowledged: Rc<Cell<Option<Offset>>> = Rc::default();
+    let life: Task<()> = {
+        let (store, acknowledged) = (store.clone(), acknowledged.clone());
+        Box::pin(async move {
+            if store.delete_log(id(DELETED - 1), "t", [1; 16]).await.is_err() {
+                return;
+            }
+            acknowledged.set(Some(Offset(0)));
+            let Ok(new) = store.open_log(successor, "t", config(), None, Timestamp(0)).await else { return };
+            append_if_it_may(&store, &new);
+            while !store.is_idle() {
+                if store.commit().await.is_err() {
+                    return;
+                }
+                acknowledged.set(Some(new.ends().acknowledged));
+            }
+            store.maintain(Timestamp(200_000)).await;
+        })
+    };
+    let housekeeping: Task<()> = {
+        let store = store.clone();
+        Box::pin(async move { store.maintain(Timestamp(100_000)).await })
+    };
+    run_all(vec![housekeeping, life]);
+    let used = disk.operations() - before;
+    let Some(acknowledged) = acknowledged.get() else { return used };
+    let disk = disk.crash(seed ^ fail_at.unwrap_or(0));
+    let recovered = block_on(async {
+        let recovery = Recovery::scan(disk.clone(), PagePool::new(64 << 20), Path::new(DATA)).await?;
+        recovery.restore(successor, "t").await?;
+        recovery.sweep().await?;
+        recovery.finish().await
+    });
+    recovered.unwrap_or_else(|why| panic!("{what}: {why}"));
+    let opened = start(&disk);
+    let opened = block_on(opened.open_log(successor, "t", config(), None, Timestamp(0)));
+    let new = opened.unwrap_or_else(|why| panic!("{what}: {why}"));
+    assert!(new.ends().end >= acknowledged, "{what}: {acknowledged} was acknowledged");
+    assert!(new.ends().end <= Offset(1), "{what}: it has records of another topic");
+    used
+}
+
+fn append_if_it_may(store: &Store<MemDisk>, log: &SharedLog<MemFile>) {
+    let batch = batch_of(0, 1000, Producer::NONE, &[b"new"]);
+    let _ = store.append(log, &batch, LeaderEpoch(1), Timestamp(0));
+}
+
+#[test]
+fn a_deleted_topics_successor_survives_a_crash_at_each_operation() {
+    // Every third of them with each seed.
+    for seed in 1..4 {
+        let operations = succession(seed, None);
+        for n in (seed..=operations).step_by(3) {
+            succession(seed, Some(n));
+        }
+    }
 }
