@@ -237,7 +237,9 @@ impl<D: Disk> Groups<D> {
             for append in actions.appends {
                 if let Err(code) = self.append(id, &append) {
                     tracing::error!(partition = %id.partition, ?code, "the offsets log takes no records of a group");
+                    // Those that would follow fail with it: what is in the log is a prefix of what was decided.
                     due.push_back(self.call(id, |coordinator, cx| coordinator.failed(cx, append.id, code)));
+                    break;
                 }
             }
             actions.answers.into_iter().for_each(|(ticket, answer)| self.answer(ticket, answer));
