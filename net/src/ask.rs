@@ -21,7 +21,7 @@ pub enum Ask {
     /// Bytes of the partitions named; all that the shard owns if none is.
     Sizes(Option<Vec<TopicPartition>>),
     /// Of the coordinator of one group.
-    Group(GroupAsk),
+    Group(Box<GroupAsk>),
     /// All groups coordinated on the shard that pass.
     ListGroups {
         states: Vec<String>,

@@ -62,7 +62,7 @@ pub(crate) struct Groups<D: Disk> {
 enum Hosted {
     /// Its records are being read.
     Loading,
-    Ready(GroupCoordinator),
+    Ready(Box<GroupCoordinator>),
     /// Its records cannot be read; the log says why.
     Lost,
 }
@@ -161,7 +161,7 @@ impl<D: Disk> Groups<D> {
     }
 
     fn ready(&self, id: TopicPartition, coordinator: GroupCoordinator) {
-        self.coordinators.borrow_mut().insert(id, Hosted::Ready(coordinator));
+        self.coordinators.borrow_mut().insert(id, Hosted::Ready(Box::new(coordinator)));
         self.act(id, |coordinator, cx| coordinator.loaded(cx));
     }
 

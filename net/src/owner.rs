@@ -129,7 +129,7 @@ impl<D: Disk> Owner<D> {
                 let sizes: Vec<Size> = self.sizes(ids.as_deref());
                 self.reply(id, reply, Answer::Sizes(sizes));
             }
-            Ask::Group(ask) => self.groups.start(id, ask, reply),
+            Ask::Group(ask) => self.groups.start(id, *ask, reply),
             Ask::ListGroups { states, types } => {
                 self.reply(id, reply, Answer::ListGroups(self.groups.list(&states, &types)));
             }

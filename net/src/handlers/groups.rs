@@ -21,7 +21,7 @@ pub(super) struct AskedGroup<D: Disk>(Result<Asked<D>, ErrorCode>);
 pub(super) fn ask<D: Disk>(shard: &Rc<Shard<D>>, group_id: &str, request: GroupRequest) -> AskedGroup<D> {
     let coordinator = coordinator_of(&shard.local_image(), group_id);
     AskedGroup(coordinator.map(|coordinator| {
-        let ask = Ask::Group(GroupAsk { coordinator, request });
+        let ask = Ask::Group(Box::new(GroupAsk { coordinator, request }));
         shard.asks().ask(coordinator.owner(shard.count()), ask)
     }))
 }
