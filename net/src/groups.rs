@@ -18,6 +18,7 @@ use coordinator::{
     BrokerConfig, Image,
     controller::names::OFFSETS_TOPIC,
     group::{self, Actions, Append, AppendId, Context, GroupConfig, GroupCoordinator, ListedGroup, Ticket},
+    metadata::Topic,
 };
 use engine::{Disk, Store};
 use model::{
@@ -106,9 +107,15 @@ impl<D: Disk> Groups<D> {
         })
     }
 
-    /// The cluster is now as `image` says. Answers the partitions whose coordinators are to be loaded.
-    pub(crate) fn follow(&self, image: &Arc<Image>, config: &BrokerConfig) -> Vec<Rc<Partition<D>>> {
-        let before = self.image.replace(image.clone());
+    /// The cluster is now as `image` says, without the topics that vanished. Answers the partitions whose coordinators
+    /// are to be loaded.
+    pub(crate) fn follow(
+        &self,
+        image: &Arc<Image>,
+        vanished: &[Arc<Topic>],
+        config: &BrokerConfig,
+    ) -> Vec<Rc<Partition<D>>> {
+        self.image.replace(image.clone());
         let config: GroupConfig = config.into();
         if *self.config.borrow() != config {
             self.config.replace(config.clone());
@@ -119,7 +126,6 @@ impl<D: Disk> Groups<D> {
             }
         }
         self.unload_what_left();
-        let vanished = before.delta(image).vanished;
         let vanished: Vec<&str> = vanished.iter().map(|topic| &*topic.name).collect();
         if !vanished.is_empty() {
             for id in self.ids() {

@@ -12,7 +12,7 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use coordinator::{BrokerConfig, Image};
+use coordinator::{BrokerConfig, Image, metadata::Topic};
 use engine::{Disk, Store};
 use model::{ErrorCode, ShardId};
 use replication::{Partition, PartitionError, PartitionTable, Ticket, Woken};
@@ -141,8 +141,8 @@ impl<D: Disk> Owner<D> {
     }
 
     /// The cluster is now as `image` says, and the partitions of this shard with it.
-    pub(crate) fn follow(&self, image: &Arc<Image>, config: &BrokerConfig) {
-        for partition in self.groups.follow(image, config) {
+    pub(crate) fn follow(&self, image: &Arc<Image>, vanished: &[Arc<Topic>], config: &BrokerConfig) {
+        for partition in self.groups.follow(image, vanished, config) {
             self.jobs.begin(self.groups.clone().load(partition));
         }
     }

@@ -73,7 +73,7 @@ impl<D: Disk> Shard<D> {
         assert!(id.0 < count, "shard {id} of {count}");
         let in_force = config.with_dynamic(&image);
         let owner = Rc::new(Owner::new(store, table, link.clone(), clock, &in_force));
-        owner.follow(&image, &in_force);
+        owner.follow(&image, &[], &in_force);
         let slots = usize::try_from(in_force.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let seed = clock.wall().0 as u64;
         let transit = Rc::new(Transit::new(count));
@@ -159,7 +159,7 @@ impl<D: Disk> Shard<D> {
             configs.remove(&topic.id);
         }
         drop(configs);
-        self.owner.follow(&image, &self.config());
+        self.owner.follow(&image, &delta.vanished, &self.config());
         self.images.applied(offset);
     }
 

@@ -96,12 +96,9 @@ impl<D: Disk> Store<D> {
         let most = self.body_bytes_max() + frame::ENTRY_BYTES;
         let mut bytes = 0;
         for log in self.queue.borrow().iter() {
-            let state = log.state.borrow();
-            let mut segment = None;
-            for p in &state.pending {
-                let run_begins = segment.replace(p.segment_base) != Some(p.segment_base);
-                bytes += p.bytes as usize + if run_begins { frame::ENTRY_BYTES } else { 0 };
-            }
+            let pending = &log.state.borrow().pending;
+            bytes += pending.iter().map(|p| p.bytes as usize).sum::<usize>()
+                + runs_of(pending) * frame::ENTRY_BYTES;
             if bytes >= most {
                 return most;
             }
@@ -300,6 +297,7 @@ impl<F> Default for Round<F> {
     }
 }
 
+/// One for each segment that the batches fill; one, which is too many, for none.
 fn runs_of(pending: &[Pending]) -> usize {
     1 + pending.windows(2).filter(|pair| pair[0].segment_base != pair[1].segment_base).count()
 }
