@@ -12,7 +12,12 @@ use coordinator::{
     BrokerConfig, TopicConfig,
     config::{Durability, table::broker_key},
 };
-use engine::{LogConfig, index::IndexLimits, properties::Properties};
+use engine::{
+    LogConfig,
+    compaction::{CompactionConfig, DirtyRatio},
+    index::IndexLimits,
+    properties::Properties,
+};
 
 use crate::cli::ServeArgs;
 
@@ -111,6 +116,12 @@ pub fn log_config(topic: &TopicConfig) -> LogConfig {
             index_bytes_max: size(topic.segment_index_bytes),
         },
         timestamp_type: topic.message_timestamp_type,
+        compaction: topic.cleanup_policy.compact.then(|| CompactionConfig {
+            min_lag_ms: topic.min_compaction_lag_ms,
+            max_lag_ms: topic.max_compaction_lag_ms,
+            delete_retention_ms: topic.delete_retention_ms,
+            min_dirty_ratio: DirtyRatio::new(topic.min_cleanable_dirty_ratio),
+        }),
     }
 }
 

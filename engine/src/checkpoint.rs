@@ -17,6 +17,8 @@ use model::{Offset, PartitionIndex};
 pub const RECOVERY_POINT_FILE: &str = "recovery-point-offset-checkpoint";
 /// High watermarks.
 pub const REPLICATION_OFFSET_FILE: &str = "replication-offset-checkpoint";
+/// Where compaction goes on.
+pub const CLEANER_OFFSET_FILE: &str = "cleaner-offset-checkpoint";
 pub const LOG_START_OFFSET_FILE: &str = "log-start-offset-checkpoint";
 
 /// More entries than any broker has partitions.

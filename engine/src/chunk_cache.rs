@@ -39,6 +39,8 @@ const AHEAD_MAX: usize = 16;
 struct Key {
     log_serial: u64,
     segment: Offset,
+    /// Compaction puts another file into the place of a segment's.
+    edition: u64,
     chunk: u64,
 }
 
@@ -154,6 +156,7 @@ pub(crate) struct ChunkCache<D: Disk> {
 pub(crate) struct Place<'a, F> {
     pub(crate) log_serial: u64,
     pub(crate) segment: Offset,
+    pub(crate) edition: u64,
     pub(crate) file: &'a F,
     /// How much of the file holds log bytes.
     pub(crate) file_bytes: u64,
@@ -195,7 +198,8 @@ impl<D: Disk> ChunkCache<D> {
     /// The bytes from `place.at` to the end of its chunk or of the file.
     pub(crate) async fn slice_from(&self, place: Place<'_, D::File>) -> io::Result<PageSlice> {
         let chunk = place.at / CHUNK_BYTES;
-        let key = Key { log_serial: place.log_serial, segment: place.segment, chunk };
+        let (log_serial, segment, edition) = (place.log_serial, place.segment, place.edition);
+        let key = Key { log_serial, segment, edition, chunk };
         let within = (place.at - chunk * CHUNK_BYTES) as usize;
         assert!(place.at < place.file_bytes, "a place behind the end of its file");
         loop {

@@ -6,6 +6,7 @@
 //! Nothing here knows a replica, a coordinator or a socket, and nothing here reads a clock.
 
 pub mod checkpoint;
+pub mod compaction;
 pub mod compression;
 pub mod disk;
 pub mod epochs;
@@ -29,4 +30,4 @@ pub use log::{
     open::OpenError,
     read::{ReadBatches, ReadError, ReadRange},
 };
-pub use store::{Failed, Store, StoreOptions};
+pub use store::{Compacted, CompactionBudget, Failed, Store, StoreOptions};

@@ -19,12 +19,14 @@ use rt::pages::PagePool;
 use zerocopy::IntoBytes;
 
 use crate::{
+    compaction::CompactionConfig,
     epochs::{EpochCache, EpochEnd},
     index::IndexLimits,
     producers::{ProducerStates, Verdict},
     records,
 };
 
+pub(crate) mod cleaning;
 pub(crate) mod lifecycle;
 pub(crate) mod open;
 pub(crate) mod read;
@@ -32,6 +34,7 @@ pub(crate) mod segment;
 pub(crate) mod tail;
 pub(crate) mod write_out;
 
+use cleaning::Cleaning;
 use segment::Segment;
 use tail::{Slices, Tail};
 
@@ -55,6 +58,8 @@ pub struct LogConfig {
     pub segment_ms: i64,
     pub index: IndexLimits,
     pub timestamp_type: TimestampType,
+    /// `None`: the topic is not compacted.
+    pub compaction: Option<CompactionConfig>,
 }
 
 impl Default for LogConfig {
@@ -65,7 +70,16 @@ impl Default for LogConfig {
             segment_ms: 7 * 24 * 3_600_000,
             index: IndexLimits { interval_bytes: 4096, index_bytes_max: 10 << 20 },
             timestamp_type: TimestampType::CreateTime,
+            compaction: None,
         }
+    }
+}
+
+impl LogConfig {
+    /// Age at which a segment is left behind. Only closed ones are compacted, so `max.compaction.lag.ms` is one too.
+    fn roll_ms(&self) -> i64 {
+        let lag = self.compaction.map(|compaction| compaction.max_lag_ms).filter(|&lag| lag > 0);
+        lag.map_or(self.segment_ms, |lag| lag.min(self.segment_ms))
     }
 }
 
@@ -180,6 +194,9 @@ pub(crate) struct LogState<F> {
     pub(crate) queued: bool,
     pub(crate) unsynced: bool,
     pub(crate) unsynced_since: Timestamp,
+    /// The recovery point that a start would find.
+    pub(crate) point_on_disk: Offset,
+    pub(crate) cleaning: Cleaning,
 }
 
 pub type SharedLog<F> = Rc<Log<F>>;
@@ -200,11 +217,17 @@ impl<F: Clone + 'static> Log<F> {
     pub fn set_config(&self, config: LogConfig) {
         let mut state = self.state.borrow_mut();
         state.config = config;
+        state.cleaning.may_have_holes |= config.compaction.is_some();
         state.acknowledge();
     }
 
     pub fn is_offline(&self) -> bool {
         self.offline.get()
+    }
+
+    /// Up to where it is compacted, if a pass ever began.
+    pub fn cleaned_until(&self) -> Option<Offset> {
+        self.state.borrow().cleaning.until
     }
 
     /// Bytes of records the log holds, as DescribeLogDirs shows them.
@@ -339,7 +362,7 @@ impl<F: Clone> LogState<F> {
         }
         let indexes = active.indexes.as_ref().expect("an active segment has its indexes");
         let aged = active.first_timestamp.is_some_and(|first| {
-            first.0 >= 0 && header.max_timestamp().0.saturating_sub(first.0) > self.config.segment_ms
+            first.0 >= 0 && header.max_timestamp().0.saturating_sub(first.0) > self.config.roll_ms()
         });
         active.bytes + batch_bytes > self.config.segment_bytes
             || indexes.is_full()

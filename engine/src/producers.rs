@@ -348,6 +348,21 @@ impl ProducerStates {
         self.open.first().map(|&(offset, _)| offset)
     }
 
+    /// Is this batch the one that says where its producer is, or the one that would say it if a crash took everything from
+    /// `durable` on? Then compaction leaves its header, and of a producer of which nothing below is remembered every one.
+    pub(crate) fn holds_sequence(&self, header: &BatchHeader, durable: Offset) -> bool {
+        if !header.has_producer() {
+            return false;
+        }
+        let Some(state) = self.producers.get(&header.producer_id()) else { return false };
+        let Some(last) = state.batches().last() else {
+            return header.is_control() && header.producer_epoch() == state.epoch;
+        };
+        let safe = state.batches().iter().rfind(|batch| batch.last_offset < durable);
+        last.last_offset == header.last_offset()
+            || safe.is_none_or(|safe| safe.last_offset == header.last_offset())
+    }
+
     pub fn producer_count(&self) -> usize {
         self.producers.len()
     }

@@ -24,6 +24,7 @@ use rt::pages::{BLOCK, PAGE_MAX, PagePool};
 use crate::{
     block_reader::BlockReader,
     checkpoint::OffsetCheckpoint,
+    compaction::swap::{self, SwapError},
     disk::{Disk, Flush},
     epochs::{EpochCache, LEADER_EPOCH_FILE},
     index::{OffsetIndex, TimeIndex, relative_offset},
@@ -62,6 +63,15 @@ pub enum RecoveryError {
     Corrupt { path: PathBuf, position: u64, why: String },
 }
 
+impl From<SwapError> for RecoveryError {
+    fn from(error: SwapError) -> Self {
+        match error {
+            SwapError::Io(error) => Self::Io(error),
+            SwapError::Corrupt { path, position, why } => Self::Corrupt { path, position, why },
+        }
+    }
+}
+
 /// What the journals of the last life hold.
 pub struct Recovery<D: Disk> {
     disk: D,
@@ -71,6 +81,7 @@ pub struct Recovery<D: Disk> {
     runs: BTreeMap<TopicPartition, Vec<FoundRun>>,
     recovery_points: Points,
     log_starts: Points,
+    cleaner_offsets: Points,
     /// Some segment file that was restored: in a directory without journals it stands for the file system.
     restored: RefCell<Option<D::File>>,
 }
@@ -102,6 +113,7 @@ impl<D: Disk> Recovery<D> {
             runs: BTreeMap::new(),
             recovery_points: BTreeMap::new(),
             log_starts: BTreeMap::new(),
+            cleaner_offsets: BTreeMap::new(),
             restored: RefCell::default(),
         };
         let dir = data_dir.join(JOURNAL_DIR);
@@ -119,6 +131,9 @@ impl<D: Disk> Recovery<D> {
             } else if name.ends_with(".log-starts") {
                 let known = std::mem::take(&mut this.log_starts);
                 this.log_starts = this.read_points(path, known).await?;
+            } else if name.ends_with(".cleaner-offsets") {
+                let known = std::mem::take(&mut this.cleaner_offsets);
+                this.cleaner_offsets = this.read_points(path, known).await?;
             }
         }
         Ok(this)
@@ -170,6 +185,11 @@ impl<D: Disk> Recovery<D> {
         self.log_starts.get(&id).copied()
     }
 
+    /// Up to where a log was compacted, if a pass ever began.
+    pub fn cleaned_until(&self, id: TopicPartition) -> Option<Offset> {
+        self.cleaner_offsets.get(&id).copied()
+    }
+
     /// Logs that have something in a journal.
     pub fn logs(&self) -> impl Iterator<Item = TopicPartition> + '_ {
         self.runs.keys().copied()
@@ -184,6 +204,10 @@ impl<D: Disk> Recovery<D> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             names => names?,
         };
+        let names = match swap::finish(&self.disk, &self.pages, &dir, &names).await? {
+            true => self.disk.list(&dir).await?,
+            false => names,
+        };
         let bases = offsets_with(&names, SegmentFile::Log);
         let point = self.recovery_points.get(&id).copied();
         if names.is_empty() && runs.is_empty() && point.is_none_or(|p| p == Offset::ZERO) {
@@ -193,7 +217,8 @@ impl<D: Disk> Recovery<D> {
             self.make_dir(&dir, id).await?;
         }
         let start = self.log_start(id).unwrap_or(Offset::ZERO);
-        let floor = Floor { point: point.unwrap_or(Offset::ZERO), start };
+        let may_have_holes = self.cleaner_offsets.contains_key(&id);
+        let floor = Floor { point: point.unwrap_or(Offset::ZERO), start, may_have_holes };
         let mut rebuild = Rebuild::begin(self, dir, bases, floor, runs).await?;
         rebuild.apply(runs).await?;
         rebuild.begin_anew().await?;
@@ -245,6 +270,8 @@ struct Floor {
     point: Offset,
     /// Everything below was deleted.
     start: Offset,
+    /// A pass of compaction may have taken batches away below the point.
+    may_have_holes: bool,
 }
 
 /// One log on its way back: the place behind its last good byte.
@@ -253,6 +280,7 @@ struct Rebuild<'a, D: Disk> {
     dir: PathBuf,
     /// Everything below was deleted.
     start: Offset,
+    may_have_holes: bool,
     bases: Vec<Offset>,
     segment: Offset,
     file: Option<D::File>,
@@ -288,12 +316,14 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         recovery: &'a Recovery<D>,
         dir: PathBuf,
         bases: Vec<Offset>,
-        Floor { point, start }: Floor,
+        Floor { point, start, may_have_holes }: Floor,
         runs: &[FoundRun],
     ) -> Result<Self, RecoveryError> {
-        // A cut may take the name of one segment and leave that of the next: then only the journal knows of it.
+        // A cut may take the name of one segment and leave that of the next: then only the journal knows of it. What it says
+        // of the time before the point may be of a segment that another has taken the place of.
+        let needed = runs.iter().filter(|f| f.run.next_offset > point);
         let mut known: Vec<Offset> =
-            bases.iter().copied().chain(runs.iter().map(|f| f.run.segment_base)).collect();
+            bases.iter().copied().chain(needed.map(|f| f.run.segment_base)).collect();
         known.sort();
         let first = known.first().copied().unwrap_or(Offset::ZERO);
         // A folder that others made begins where it begins.
@@ -306,6 +336,7 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             recovery,
             dir,
             start,
+            may_have_holes,
             bases,
             segment,
             file: None,
@@ -336,7 +367,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         }
         let torn = this.scan_until(point).await?;
         // Beyond it only by a flipped offset: the point is where a batch ends. Below the start anything may be gone.
-        if point > start && this.next < point || this.next > point && segment < point {
+        let beyond = this.next > point && segment < point && !may_have_holes;
+        if point > start && this.next < point || beyond {
             let why = torn.unwrap_or_else(|| format!("a batch ends at offset {}", this.next));
             return Err(
                 this.corrupt(this.position, format!("{why}, but the log was synced up to offset {point}"))
@@ -429,6 +461,11 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             let following = self.bases.iter().copied().find(|&b| b > self.segment);
             match following {
                 Some(base) if base == self.next => self.enter(base, false).await?,
+                // Compaction took what was at its end.
+                Some(base) if self.may_have_holes && stopped.is_none() && base > self.next => {
+                    self.enter(base, false).await?;
+                    self.next = base;
+                }
                 _ => return Ok(stopped),
             }
         }

@@ -26,6 +26,7 @@ use crate::{
 
 mod checkpoint;
 mod commit;
+mod compact;
 mod maintain;
 mod trim;
 
@@ -33,6 +34,7 @@ mod trim;
 mod tests;
 
 pub use commit::Failed;
+pub use compact::{Compacted, CompactionBudget, cleaner_offsets_path};
 
 /// Folder of the journals within the data directory.
 pub const JOURNAL_DIR: &str = "journal";
@@ -82,6 +84,10 @@ pub struct Store<D: Disk> {
     writing_starts: Cell<bool>,
     starts_written: Notify,
     serial: Cell<u64>,
+    /// Of logs that are not open yet: how far they were compacted.
+    cleaned: RefCell<BTreeMap<TopicPartition, Offset>>,
+    /// Compaction waits for the next checkpoint.
+    checkpoint_wanted: Cell<bool>,
     committing: Cell<bool>,
     /// Housekeeping has ended: nobody makes room on a full disk any more.
     closing: Cell<bool>,
@@ -128,6 +134,8 @@ impl<D: Disk> Store<D> {
             writing_starts: Cell::new(false),
             starts_written: Notify::new(),
             serial: Cell::new(0),
+            cleaned: RefCell::default(),
+            checkpoint_wanted: Cell::new(false),
             committing: Cell::new(false),
             closing: Cell::new(false),
         }))
@@ -145,7 +153,8 @@ impl<D: Disk> Store<D> {
         assert!(!self.logs.borrow().contains_key(&id), "log {id} is open already");
         self.serial.set(self.serial.get() + 1);
         let dir = self.options.data_dir.join(names::dir_name(topic, id.partition));
-        let log = open_log(&self.cache, id, dir, self.serial.get(), config, log_start, now).await?;
+        let cleaned = self.cleaned.borrow_mut().remove(&id);
+        let log = open_log(&self.cache, id, dir, self.serial.get(), config, (log_start, cleaned), now).await?;
         self.logs.borrow_mut().insert(id, log.clone());
         // Its epochs were read from the batches: the next checkpoint writes them down.
         let mut state = log.state.borrow_mut();

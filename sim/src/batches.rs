@@ -11,6 +11,9 @@ use crate::{
     random::Random,
 };
 
+/// Keys of a compacted log: few, so that there is something to compact.
+const KEYS: u64 = 6;
+
 /// A batch as a client sends it.
 #[derive(Clone)]
 pub struct Draft {
@@ -24,6 +27,7 @@ pub fn draw(
     now: Timestamp,
     value_bytes: u64,
     producer: Option<(i64, i16, i32)>,
+    compacted: bool,
 ) -> Draft {
     let count = 1 + random.below(4) as i32;
     // Never below zero, which Kafka keeps for "none".
@@ -32,10 +36,12 @@ pub fn draw(
     let mut timestamps = vec![];
     for n in 0..count {
         let delta = random.below(30) as i64 - if random.one_in(4) { 15 } else { 0 };
-        let key = random.next().to_be_bytes();
+        let drawn = random.next();
+        let key = if compacted { drawn % KEYS } else { drawn }.to_be_bytes();
+        let tombstone = compacted && drawn >> 32 & 7 == 0;
         // Few different bytes, so that a misplaced piece is not hidden by noise, and all of them drawn anew.
         let value = vec![random.next() as u8; random.below(value_bytes + 1) as usize];
-        write_record(&mut payload, n, delta, Some(&key), Some(&value), &[]);
+        write_record(&mut payload, n, delta, Some(&key), (!tombstone).then_some(&value[..]), &[]);
         timestamps.push(Timestamp(base + delta));
     }
     let sent = producer.map(|(id, epoch, base_sequence)| Sent { id, epoch, base_sequence, count });

@@ -49,6 +49,8 @@ pub struct GhostLog {
     pub start_min: Offset,
     /// And at most this: a deletion up to here was asked for.
     pub start_max: Offset,
+    /// Of its records some may be gone, see `checkers::compacted`.
+    pub compacted: bool,
     /// The last batch of each producer.
     pub producers: BTreeMap<i64, (Sent, Offset)>,
 }

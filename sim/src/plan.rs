@@ -1,7 +1,11 @@
 //! Swarm: each seed draws a world of its own, which faults are in it and how large everything is. A run with all faults at
 //! once mostly tests the loudest one.
 
-use engine::{Durability, LogConfig, index::IndexLimits};
+use engine::{
+    Durability, LogConfig,
+    compaction::{CompactionConfig, DirtyRatio},
+    index::IndexLimits,
+};
 
 use crate::random::Random;
 
@@ -17,6 +21,8 @@ pub struct Plan {
     pub cache_bytes_max: usize,
     pub page_bytes: usize,
     pub checkpoint_ms: i64,
+    /// For the keys of a pass of compaction: few or all.
+    pub key_bytes: usize,
     /// Of a record's value, mostly.
     pub value_bytes: u64,
     /// Batches of this size now and then.
@@ -65,7 +71,11 @@ impl Plan {
         let large_bytes = random.one_in(3).then(|| random.pick(&[20 << 10, 70 << 10, 210 << 10]));
         let segment_bytes = random.pick(&[4 << 10, 16 << 10, 64 << 10, 600 << 10]);
         let log_count = random.between(1, 5);
-        let logs = (0..log_count).map(|_| log_config(&mut random, segment_bytes)).collect();
+        let mut logs: Vec<_> = (0..log_count).map(|_| log_config(&mut random, segment_bytes)).collect();
+        let mut draws = Random::stream(seed, "compaction");
+        for log in logs.iter_mut().filter(|_| draws.one_in(3)) {
+            log.compaction = Some(compaction_config(&mut draws));
+        }
         let journal_bytes_first = random.pick(&[64 << 10, 128 << 10, 256 << 10]);
         Self {
             lives: random.between(2, 6),
@@ -75,6 +85,7 @@ impl Plan {
             journal_bytes_max: random.pick(&[journal_bytes_first, 2 << 20]),
             cache_bytes_max: random.pick(&[0, 1 << 20, 8 << 20]),
             page_bytes: random.pick(&[8 << 20, 64 << 20]),
+            key_bytes: draws.pick(&[0, 0, 1 << 20]),
             checkpoint_ms: random.pick(&[50, 400, 10_000]),
             value_bytes: random.pick(&[10, 300, 3000]),
             large_bytes,
@@ -104,6 +115,15 @@ impl Plan {
             4..6 => End::PowerCut,
             _ => End::PowerCutAt(random.between(1, 400)),
         }
+    }
+}
+
+fn compaction_config(random: &mut Random) -> CompactionConfig {
+    CompactionConfig {
+        min_lag_ms: random.pick(&[0, 0, 300]),
+        max_lag_ms: random.pick(&[i64::MAX, 500]),
+        delete_retention_ms: random.pick(&[0, 400, 1 << 40]),
+        min_dirty_ratio: DirtyRatio::new(random.pick(&[0.0, 0.3])),
     }
 }
 

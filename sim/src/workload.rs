@@ -116,7 +116,8 @@ impl Workload {
         let producer = (self.life.plan.uses.producers && self.random.one_in(2)).then(|| self.next_of(n));
         let large = self.life.plan.large_bytes.filter(|_| self.random.one_in(10));
         let value_bytes = large.unwrap_or(self.life.plan.value_bytes);
-        let draft = batches::draw(&mut self.random, self.life.clock.now(), value_bytes, producer);
+        let compacted = self.life.ghosts.borrow()[n].compacted;
+        let draft = batches::draw(&mut self.random, self.life.clock.now(), value_bytes, producer, compacted);
         self.send(n, draft);
     }
 

@@ -9,7 +9,8 @@ use std::{
 };
 
 use engine::{
-    SharedLog, Store, StoreOptions,
+    Compacted, CompactionBudget, LogConfig, SharedLog, Store, StoreOptions,
+    compaction::Pace,
     disk::is_full,
     journal,
     properties::names::dir_name,
@@ -77,13 +78,17 @@ pub fn run(seed: u64, lie: Lie) -> Report {
     world.report
 }
 
+/// Where a log begins, if its first records were deleted, and up to where it was compacted.
+pub type Known = (Option<Offset>, Option<Offset>);
+
 /// Makes every log of a directory whole.
-pub async fn recover(disk: SimDisk, logs: usize) -> Result<Vec<Option<Offset>>, RecoveryError> {
+pub async fn recover(disk: SimDisk, logs: usize) -> Result<Vec<Known>, RecoveryError> {
     let recovery = Recovery::scan(disk, PagePool::new(RECOVERY_POOL_BYTES), Path::new(DATA)).await?;
     for partition in 0..logs {
         recovery.restore(id(partition), TOPIC).await?;
     }
-    let starts = (0..logs).map(|partition| recovery.log_start(id(partition))).collect();
+    let known = |log| (recovery.log_start(log), recovery.cleaned_until(log));
+    let starts = (0..logs).map(|partition| known(id(partition))).collect();
     recovery.sweep().await?;
     recovery.finish().await?;
     Ok(starts)
@@ -94,7 +99,7 @@ pub async fn start(
     disk: SimDisk,
     plan: Rc<Plan>,
     salt: u64,
-    starts: Vec<Option<Offset>>,
+    starts: Vec<Known>,
     clock: Clock,
 ) -> Result<(Rc<Store<SimDisk>>, Vec<SharedLog<SimFile>>), String> {
     let options = StoreOptions {
@@ -109,7 +114,8 @@ pub async fn start(
     let (pages, journal_pages) = (PagePool::new(plan.page_bytes), PagePool::new(journal::POOL_BYTES));
     let store = Store::start(disk, pages, journal_pages, options).await.map_err(|e| e.to_string())?;
     let mut logs = vec![];
-    for (partition, (config, start)) in plan.logs.iter().zip(starts).enumerate() {
+    for (partition, (config, (start, cleaned))) in plan.logs.iter().zip(starts).enumerate() {
+        store.know_cleaned(cleaned.map(|offset| (id(partition), offset)));
         let opened = store.open_log(id(partition), TOPIC, *config, start, clock.now()).await;
         logs.push(opened.map_err(|e| e.to_string())?);
     }
@@ -122,7 +128,8 @@ impl World {
         let (clock, trace) = (Clock::default(), Trace::default());
         let disk = SimDisk::new(seed, clock.clone(), trace.clone(), lie);
         disk.mem().put(&Path::new(DATA).join("meta.properties"), vec![]);
-        let ghosts = vec![GhostLog::default(); plan.logs.len()];
+        let ghost = |log: &LogConfig| GhostLog { compacted: log.compaction.is_some(), ..GhostLog::default() };
+        let ghosts = plan.logs.iter().map(ghost).collect();
         Self {
             seed,
             random: Random::stream(seed, "world"),
@@ -170,7 +177,7 @@ impl World {
     }
 
     /// Recovers what the last life left. The power may go meanwhile, more than once.
-    fn recover(&mut self, number: u64) -> Vec<Option<Offset>> {
+    fn recover(&mut self, number: u64) -> Vec<Known> {
         let logs = self.plan.logs.len();
         if self.plan.faults.crash_in_recovery {
             for _ in 0..self.random.below(3) {
@@ -204,7 +211,7 @@ impl World {
         starts
     }
 
-    fn begin(&mut self, number: u64, starts: Vec<Option<Offset>>) -> Rc<Life> {
+    fn begin(&mut self, number: u64, starts: Vec<Known>) -> Rc<Life> {
         let salt = self.random.next();
         let started = start(self.disk.clone(), self.plan.clone(), salt, starts, self.clock.clone());
         let started = self.block_on(started);
@@ -254,12 +261,16 @@ impl World {
         let mut tasks: Vec<Task> = vec![
             Box::pin(drive(life.clone(), Random::stream(seed, "workload"), steps, end, stop.clone())),
             Box::pin(commit_for_ever(life.clone())),
-            Box::pin(maintain(life.clone(), stop)),
+            Box::pin(maintain(life.clone(), stop.clone())),
             {
                 let life = life.clone();
                 Box::pin(async move { life.store.read_ahead().await })
             },
         ];
+        stop.compaction_ended.set(!life.logs.iter().any(|log| log.config().compaction.is_some()));
+        if !stop.compaction_ended.get() {
+            tasks.push(Box::pin(compact(life.clone(), Random::stream(seed, "compaction"), stop)));
+        }
         if self.plan.uses.readers {
             for n in 0..2 {
                 let random = Random::stream(seed, ["reader", "other reader"][n]);
@@ -356,6 +367,7 @@ impl World {
 struct Stop {
     wanted: Cell<bool>,
     maintenance_ended: Cell<bool>,
+    compaction_ended: Cell<bool>,
 }
 
 async fn drive(life: Rc<Life>, random: Random, steps: u64, end: End, stop: Rc<Stop>) {
@@ -372,7 +384,7 @@ async fn drive(life: Rc<Life>, random: Random, steps: u64, end: End, stop: Rc<St
         life.clock.sleep_ms(1).await;
     }
     stop.wanted.set(true);
-    while !stop.maintenance_ended.get() {
+    while !stop.maintenance_ended.get() || !stop.compaction_ended.get() {
         life.clock.sleep_ms(1).await;
     }
 }
@@ -395,6 +407,41 @@ async fn maintain(life: Rc<Life>, stop: Rc<Stop>) {
         life.store.maintain(life.clock.now()).await;
     }
     stop.maintenance_ended.set(true);
+}
+
+/// Compacts whatever is dirty enough, with a rest after each look.
+async fn compact(life: Rc<Life>, mut random: Random, stop: Rc<Stop>) {
+    let pace = SlowPace { clock: life.clock.clone(), stop: stop.clone() };
+    while !stop.wanted.get() {
+        let seed = [random.next(), random.next()];
+        let budget = CompactionBudget { key_bytes: life.plan.key_bytes, load_factor: 0.9, seed };
+        let compacted = life.store.compact_one(life.clock.now(), budget, &pace).await;
+        life.trace.note("compact", &[matches!(compacted, Compacted::Cleaned(..)).into()]);
+        let rest = random.between(1, 200);
+        life.clock.sleep_ms(rest).await;
+    }
+    stop.compaction_ended.set(true);
+}
+
+/// Gives the others time at every step.
+struct SlowPace {
+    clock: Clock,
+    stop: Rc<Stop>,
+}
+
+impl Pace for SlowPace {
+    async fn spent(&self, bytes: usize) {
+        if bytes > 0 {
+            self.clock.sleep_us(bytes as u64 / 4).await;
+        }
+    }
+    async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        self.clock.sleep_us(100).await;
+        work()
+    }
+    fn is_stopping(&self) -> bool {
+        self.stop.wanted.get()
+    }
 }
 
 async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {

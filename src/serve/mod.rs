@@ -30,6 +30,7 @@ use crate::{
 
 mod addresses;
 mod checkpoints;
+mod cleaner;
 mod control;
 mod housekeeping;
 mod memory;

@@ -15,7 +15,7 @@ use coordinator::BrokerConfig;
 use model::{Offset, PartitionIndex};
 use net::Admission;
 
-use super::{addresses::Bound, checkpoints::LogStarts};
+use super::{addresses::Bound, checkpoints::{CleanerOffsets, LogStarts}};
 
 /// How long a shard at a meeting point sleeps before it looks again.
 const MEETING_PAUSE: Duration = Duration::from_millis(1);
@@ -40,6 +40,8 @@ pub struct Process {
     shard_count: usize,
     /// Where logs begin that lost their first records; known once shard 0 has recovered them.
     log_starts: OnceLock<LogStarts>,
+    /// How far logs are compacted; known before that.
+    cleaned: OnceLock<CleanerOffsets>,
     failed: Mutex<mpsc::Sender<anyhow::Result<()>>>,
     drained: AtomicUsize,
     closed: Mutex<Vec<ClosedLog>>,
@@ -53,6 +55,8 @@ pub struct ClosedLog {
     pub partition: PartitionIndex,
     pub start: Offset,
     pub high: Offset,
+    /// Up to where it was compacted, if ever.
+    pub cleaned: Option<Offset>,
     pub end: Offset,
 }
 
@@ -64,6 +68,7 @@ impl Process {
             plan,
             shard_count,
             log_starts: OnceLock::new(),
+            cleaned: OnceLock::new(),
             failed: Mutex::new(failed),
             drained: AtomicUsize::new(0),
             closed: Mutex::default(),
@@ -72,7 +77,8 @@ impl Process {
     }
 
     /// By shard 0, once nothing is left to recover.
-    pub fn set_log_starts(&self, starts: LogStarts) {
+    pub fn set_recovered(&self, starts: LogStarts, cleaned: CleanerOffsets) {
+        assert!(self.cleaned.set(cleaned).is_ok(), "recovery ends once");
         assert!(self.log_starts.set(starts).is_ok(), "recovery ends once");
     }
 
@@ -85,6 +91,10 @@ impl Process {
 
     pub fn log_starts(&self) -> &LogStarts {
         self.log_starts.get().expect("logs are opened after recovery")
+    }
+
+    pub fn cleaned(&self) -> &CleanerOffsets {
+        self.cleaned.get().expect("logs are opened after recovery")
     }
 
     /// A shard cannot go on: the process ends with this sentence.

@@ -16,7 +16,7 @@ use model::{BrokerId, PartitionIndex, TopicPartition};
 use rt::pages::PagePool;
 
 use super::{
-    checkpoints::LogStarts,
+    checkpoints::{CleanerOffsets, LogStarts},
     metadata_log::{self, Loaded},
     stray,
 };
@@ -26,6 +26,7 @@ use crate::status_line::StatusLine;
 pub struct Recovered {
     pub image: Image,
     pub log_starts: LogStarts,
+    pub cleaned: CleanerOffsets,
 }
 
 pub async fn run(
@@ -55,6 +56,7 @@ pub async fn run(
         }
     }
     let log_starts = logs.iter().filter_map(|(id, _)| Some((*id, recovery.log_start(*id)?))).collect();
+    let cleaned = logs.iter().filter_map(|(id, _)| Some((*id, recovery.cleaned_until(*id)?))).collect();
     if corrupt > 0 {
         keep_journals(data_dir).context("keeping the journals of damaged partitions")?;
     }
@@ -68,7 +70,7 @@ pub async fn run(
             "recovered after a stop that was not in order"
         );
     }
-    Ok(Recovered { image, log_starts })
+    Ok(Recovered { image, log_starts, cleaned })
 }
 
 /// The partitions that this broker keeps, with their topics' names.

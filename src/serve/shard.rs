@@ -15,7 +15,9 @@ use rt::{
 };
 
 use super::{
-    checkpoints, control,
+    checkpoints,
+    cleaner::Cleaner,
+    control,
     housekeeping::Housekeeping,
     metadata_log,
     partitions::Partitions,
@@ -88,17 +90,19 @@ async fn begin(
     table: &PartitionTable<Disk>,
 ) -> anyhow::Result<(Rc<Store<Disk>>, Arc<Image>)> {
     let plan = &process.plan;
-    let (image, log_starts) = if plan.clean {
+    let (image, log_starts, cleaned) = if plan.clean {
         let image = metadata_log::load(&plan.data_dir, &plan.cluster_id)?.image;
         let log_starts = checkpoints::read_log_starts(&plan.data_dir, &image)?;
-        (image, log_starts)
+        let cleaned = checkpoints::read_cleaner_offsets(&plan.data_dir, &image)?;
+        (image, log_starts, cleaned)
     } else {
         let (pages, broker) = (shard.pages.clone(), plan.config.node_id);
         let recovered = recover::run(disk.clone(), pages, &plan.data_dir, &plan.cluster_id, broker).await;
-        let Recovered { image, log_starts } = recovered.context("the data directory cannot be recovered")?;
-        (image, log_starts)
+        let Recovered { image, log_starts, cleaned } =
+            recovered.context("the data directory cannot be recovered")?;
+        (image, log_starts, cleaned)
     };
-    process.set_log_starts(log_starts);
+    process.set_recovered(log_starts, cleaned);
     let store = start_store(process, shard, disk).await?;
     let log = control::open_log(&store).await?;
     let image = Arc::new(control::register(&store, &log, &image, &plan.config).await?);
@@ -132,9 +136,12 @@ async fn start_store(process: &Process, shard: &rt::Shard, disk: Disk) -> anyhow
         cache_bytes_max: shard.pages.budget_bytes() / CACHE_SHARE,
         checkpoint_ms: CHECKPOINT_MS,
     };
-    Store::start(disk, shard.pages.clone(), journal::page_pool(), options)
+    let store = Store::start(disk, shard.pages.clone(), journal::page_pool(), options)
         .await
-        .context("the journal cannot be started")
+        .context("the journal cannot be started")?;
+    let owned = process.cleaned().iter().filter(|(log, _)| log.owner(shard.count) == shard.id);
+    store.know_cleaned(owned.map(|(&log, &offset)| (log, offset)));
+    Ok(store)
 }
 
 /// What a running shard is made of.
@@ -144,6 +151,7 @@ struct Rooms {
     partitions: Rc<Partitions<Disk>>,
     removals: Rc<Removals>,
     housekeeping: Housekeeping,
+    cleaner: Cleaner,
     server: Rc<Server<Disk>>,
 }
 
@@ -174,7 +182,8 @@ impl Rooms {
         let rooms = Shard::new(parts);
         let server = Server::new(rooms.clone(), shard.ring.clone(), process.admission.clone());
         let housekeeping = Housekeeping::default();
-        Self { shard: rooms, store, partitions, removals, housekeeping, server }
+        let cleaner = Cleaner::default();
+        Self { shard: rooms, store, partitions, removals, housekeeping, cleaner, server }
     }
 
     fn start_pumps(&self, mesh: &Mesh<Message>) {
@@ -191,6 +200,7 @@ impl Rooms {
         let store = self.store.clone();
         rt::spawn_background(async move { store.read_ahead().await });
         self.housekeeping.start(self.store.clone());
+        self.cleaner.start(self.shard.clone());
         if self.shard.id() == CONTROL_SHARD {
             rt::spawn(control::run(self.shard.clone()));
         }
@@ -259,6 +269,7 @@ impl Rooms {
             ));
         }
         idle.ok_or_else(|| anyhow!("the last commits did not end in {} s", IDLE_LIMIT.as_secs()))?;
+        self.cleaner.stop().await;
         self.housekeeping.stop().await;
         self.store.close().await.context("the store could not be closed")?;
         process.add_closed(self.closed_logs());
@@ -294,6 +305,7 @@ impl Rooms {
                     partition: partition.id().partition,
                     start: ends.start,
                     high,
+                    cleaned: partition.log().cleaned_until(),
                     end: ends.end,
                 })
             });

@@ -19,7 +19,7 @@ async fn cache_of_chunks() -> (MemDisk, ChunkCache<MemDisk>, MemFile) {
 }
 
 fn place(file: &MemFile, at: u64) -> Place<'_, MemFile> {
-    Place { log_serial: 1, segment: Offset(0), file, file_bytes: CHUNKS * CHUNK_BYTES, at }
+    Place { log_serial: 1, segment: Offset(0), edition: 0, file, file_bytes: CHUNKS * CHUNK_BYTES, at }
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {

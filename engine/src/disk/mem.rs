@@ -1,12 +1,13 @@
 //! A disk in memory that is as cruel as the real ones were seen to be, for tests and the simulator.
 //!
 //! Every file has a durable image and a list of what was written since. `crash` keeps, drops or tears each 512-byte
-//! sector of what was not flushed, and each name that was not flushed with its directory. From the operation chosen by
-//! `fail_at` on everything fails, so that a test can crash at each of them in turn.
+//! sector of what was not flushed, and each name that was not flushed with its directory; of a durable name that was changed
+//! into another, one of the two. From the operation chosen by `fail_at` on everything fails, so that a test can crash at
+//! each of them in turn.
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::poll_fn,
     io,
     path::{Path, PathBuf},
@@ -45,6 +46,8 @@ type Names = BTreeMap<PathBuf, Entry>;
 struct World {
     live: Names,
     durable: Names,
+    /// Renamed and not flushed since, from what to what.
+    renamed: Vec<(PathBuf, PathBuf)>,
     random: u64,
     operations: u64,
     fail_at: Option<u64>,
@@ -63,6 +66,7 @@ impl MemDisk {
         Self(Rc::new(RefCell::new(World {
             live: names.clone(),
             durable: names,
+            renamed: Vec::new(),
             random: random | 1,
             operations: 0,
             fail_at: None,
@@ -93,8 +97,9 @@ impl MemDisk {
     pub fn crash(&self, seed: u64) -> Self {
         let world = self.0.borrow();
         let mut random = seed | 1;
-        let mut names = Names::new();
-        for (path, entry) in world.durable.iter().chain(&world.live) {
+        let (mut names, decided) = world.renames_after_crash(&mut random);
+        let undecided = |(path, _): &(&PathBuf, &Entry)| !decided.contains(*path);
+        for (path, entry) in world.durable.iter().chain(&world.live).filter(undecided) {
             let settled = world.durable.contains_key(path) == world.live.contains_key(path);
             if (settled || next(&mut random).is_multiple_of(2)) && !names.contains_key(path) {
                 names.insert(path.clone(), entry.clone());
@@ -192,6 +197,29 @@ impl MemDisk {
         let file = MemFile(Rc::default());
         self.0.borrow_mut().live.insert(path.to_owned(), Entry::File(file.clone()));
         Ok(file)
+    }
+}
+
+impl World {
+    /// A file has its old name or its new one, never both and never none, and with the old one what had the new name before
+    /// is there. Answers what has which name, and which names that decides.
+    fn renames_after_crash(&self, random: &mut u64) -> (Names, BTreeSet<PathBuf>) {
+        let (mut names, mut decided) = (Names::new(), BTreeSet::new());
+        for (from, to) in &self.renamed {
+            let (Some(was), Some(Entry::File(file))) = (self.durable.get(from), self.live.get(to)) else { continue };
+            let same = matches!(was, Entry::File(old) if Rc::ptr_eq(&old.0, &file.0));
+            if !same || self.live.contains_key(from) || decided.contains(from) || decided.contains(to) {
+                continue;
+            }
+            decided.extend([from.clone(), to.clone()]);
+            if next(random).is_multiple_of(2) {
+                names.insert(to.clone(), Entry::File(file.clone()));
+            } else {
+                names.insert(from.clone(), was.clone());
+                names.extend(self.durable.get(to).map(|before| (to.clone(), before.clone())));
+            }
+        }
+        (names, decided)
     }
 }
 
@@ -346,6 +374,7 @@ impl Disk for MemDisk {
             }
         }
         world.durable = world.live.clone();
+        world.renamed.clear();
         Ok(())
     }
 
@@ -391,6 +420,7 @@ impl Disk for MemDisk {
         let entries: Vec<_> =
             world.live.iter().filter(|(p, _)| inside(p)).map(|(p, e)| (p.clone(), e.clone())).collect();
         world.durable.retain(|p, _| !inside(p));
+        world.renamed.retain(|(from, _)| !inside(from));
         world.durable.extend(entries);
         if let Some(dir) = world.live.get(path).cloned() {
             world.durable.entry(path.to_owned()).or_insert(dir);
@@ -419,6 +449,7 @@ impl Disk for MemDisk {
         if moved.is_empty() {
             return Err(io::ErrorKind::NotFound.into());
         }
+        world.renamed.push((from.to_owned(), to.to_owned()));
         for path in moved {
             let entry = world.live.remove(&path).expect("listed above");
             let rest = path.strip_prefix(from).expect("filtered above");

@@ -41,9 +41,10 @@ impl<F: Clone> LogState<F> {
 
 impl<F: Clone> LogState<F> {
     /// Closed, with its exact length and its index files, and nothing of it is left to be flushed.
-    fn is_settled(&self, i: usize) -> bool {
+    pub(crate) fn is_settled(&self, i: usize) -> bool {
         let segment = &self.segments[i];
         i + 1 < self.segments.len()
+            && !segment.replacing
             && segment.finished
             && segment.named
             && segment.length_flushed

@@ -13,12 +13,13 @@ use model::{BatchView, Offset, Timestamp, TopicPartition, batch::HEADER_BYTES};
 use rt::{notify::Notify, pages::BLOCK};
 
 use super::{
-    Ends, Log, LogConfig, LogState, SharedLog, read::ReadError, segment::Segment, tail::Tail,
+    Ends, Log, cleaning::Cleaning, LogConfig, LogState, SharedLog, read::ReadError, segment::Segment, tail::Tail,
     write_out::segment_path,
 };
 use crate::{
     block_reader::BlockReader,
     chunk_cache::ChunkCache,
+    compaction::swap::{self, SwapError},
     disk::{Disk, is_full},
     epochs::{EpochCache, LEADER_EPOCH_FILE},
     index::{OffsetIndex, SegmentIndexes, TimeIndex},
@@ -44,6 +45,8 @@ pub enum OpenError {
     OtherTopic { dir: PathBuf, found: String, wanted: String },
     #[error("{0}")]
     Read(#[from] ReadError),
+    #[error("{0}")]
+    Swap(#[from] SwapError),
 }
 
 pub(crate) async fn open_log<D: Disk>(
@@ -52,13 +55,17 @@ pub(crate) async fn open_log<D: Disk>(
     dir: PathBuf,
     serial: u64,
     config: LogConfig,
-    log_start: Option<Offset>,
+    (log_start, cleaned_until): (Option<Offset>, Option<Offset>),
     now: Timestamp,
 ) -> Result<SharedLog<D::File>, OpenError> {
-    let names = match cache.disk().list(&dir).await {
+    let mut names = match cache.disk().list(&dir).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         names => names?,
     };
+    // Recovery has done this; a folder that others left in order may still need it.
+    if swap::finish(cache.disk(), cache.pages(), &dir, &names).await? {
+        names = cache.disk().list(&dir).await?;
+    }
     if !names.is_empty() {
         check_topic_id(cache.disk(), &dir, id).await?;
     }
@@ -102,6 +109,8 @@ pub(crate) async fn open_log<D: Disk>(
             queued: false,
             unsynced: false,
             unsynced_since: Timestamp::NONE,
+            point_on_disk: Offset::ZERO,
+            cleaning: Cleaning::of(config, cleaned_until),
         }),
         writing: Cell::new(false),
         writing_done: Notify::new(),
@@ -325,6 +334,10 @@ async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -
         let mut walk = log.walk_to(cache, ends.end + -1).await?;
         walk.header().await?.map(|h| h.leader_epoch())
     };
+    // Compacted away by others, to the very end.
+    if last.is_none() && log.state.borrow().cleaning.may_have_holes {
+        return Ok(());
+    }
     let latest = log.state.borrow().epochs.latest().map(|e| e.epoch);
     if latest == last {
         return Ok(());
@@ -360,7 +373,11 @@ async fn forget_other_epochs<D: Disk>(
             return Ok(());
         };
         let mut walk = log.walk_to(cache, latest.start_offset + -1).await?;
-        if walk.header().await?.is_none_or(|before| before.leader_epoch() < latest.epoch) {
+        // Where compaction has taken the batch before, nothing contradicts the file.
+        let agrees = |at: model::BatchHeader| {
+            at.base_offset() >= latest.start_offset || at.leader_epoch() < latest.epoch
+        };
+        if walk.header().await?.is_none_or(agrees) {
             return Ok(());
         }
         let mut state = log.state.borrow_mut();

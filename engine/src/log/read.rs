@@ -29,6 +29,9 @@ pub enum ReadError {
     OutOfRange,
     #[error("the log is offline: its disk failed or its data is corrupt")]
     Offline,
+    /// Never leaves the log: whoever meets it looks again.
+    #[error("the segment was removed, or another file is in its place")]
+    Moved,
     #[error("segment {segment} is corrupt at byte {position}")]
     Corrupt { segment: Offset, position: u64 },
     #[error("{0}")]
@@ -62,6 +65,22 @@ impl<F: Clone + 'static> Log<F> {
     where
         D: Disk<File = F>,
     {
+        loop {
+            match self.read_at_once(cache, range).await {
+                Err(ReadError::Moved) => {}
+                read => return read,
+            }
+        }
+    }
+
+    async fn read_at_once<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        range: ReadRange,
+    ) -> Result<ReadBatches, ReadError>
+    where
+        D: Disk<File = F>,
+    {
         let ends = self.ends();
         if range.from < ends.start || range.from > ends.end {
             return Err(ReadError::OutOfRange);
@@ -85,12 +104,33 @@ impl<F: Clone + 'static> Log<F> {
             walk.take(&header, bytes, &mut out.slices).await?;
             out.bytes += bytes;
         }
-        // There is no batch where the log says that there is one: a flipped length led past it.
-        if out.slices.is_empty() { Err(walk.corrupt()) } else { Ok(out) }
+        // There is no batch where the log says that there is one: a flipped length led past it. Only compaction, and only
+        // that of others, leaves nothing at a log's end.
+        if out.slices.is_empty() && !walk.is_at_hole() { Err(walk.corrupt()) } else { Ok(out) }
     }
 
     /// The first record at or after a time: its offset and timestamp. Looks inside batches.
     pub(crate) async fn find_timestamp<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        target: Timestamp,
+        until: Offset,
+    ) -> Result<Option<TimestampOffset>, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        loop {
+            // What moved from one segment to another may have been passed by.
+            let edition = self.edition();
+            match self.find_timestamp_at_once(cache, target, until).await {
+                Err(ReadError::Moved) => {}
+                found if edition == self.edition() => return found,
+                _ => {}
+            }
+        }
+    }
+
+    async fn find_timestamp_at_once<D>(
         &self,
         cache: &ChunkCache<D>,
         target: Timestamp,
@@ -126,6 +166,24 @@ impl<F: Clone + 'static> Log<F> {
 
     /// The record with the largest timestamp below `until`.
     pub(crate) async fn find_max_timestamp<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        until: Offset,
+    ) -> Result<Option<TimestampOffset>, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        loop {
+            let edition = self.edition();
+            match self.find_max_timestamp_at_once(cache, until).await {
+                Err(ReadError::Moved) => {}
+                found if edition == self.edition() => return found,
+                _ => {}
+            }
+        }
+    }
+
+    async fn find_max_timestamp_at_once<D>(
         &self,
         cache: &ChunkCache<D>,
         until: Offset,
@@ -173,6 +231,28 @@ impl<F: Clone + 'static> Log<F> {
             .map_err(|_| ReadError::Corrupt { segment, position })
     }
 
+    /// Another one whenever compaction has put a file into another's place.
+    fn edition(&self) -> u64 {
+        self.state.borrow().cleaning.edition
+    }
+
+    /// The time of the newest record of a closed segment, which is asked for again and again: `None` if it is gone.
+    pub(crate) async fn largest_timestamp<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        base: Offset,
+    ) -> Result<Option<Timestamp>, ReadError>
+    where
+        D: Disk<File = F>,
+    {
+        self.load_indexes(cache, base).await?;
+        let mut state = self.state.borrow_mut();
+        let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { return Ok(None) };
+        let newest = state.segments[i].indexes.as_ref().map(|indexes| indexes.time.max().timestamp);
+        state.segments[i].largest_timestamp = newest;
+        Ok(newest)
+    }
+
     /// Where to begin looking for a time in a segment; `None` if all of it is older.
     async fn time_hint<D>(
         &self,
@@ -209,8 +289,7 @@ impl<F: Clone + 'static> Log<F> {
         self.load_indexes(cache, base).await?;
         let hint = {
             let state = self.state.borrow();
-            let i =
-                state.segments.binary_search_by_key(&base, |s| s.base).map_err(|_| ReadError::OutOfRange)?;
+            let i = state.segments.binary_search_by_key(&base, |s| s.base).map_err(|_| ReadError::Moved)?;
             state.segments[i].indexes.as_ref().map_or(0, |x| x.offset.lookup(offset).position)
         };
         let mut walk = Walk::new(self, cache, base, u64::from(hint));
@@ -236,10 +315,7 @@ impl<F: Clone + 'static> Log<F> {
     {
         let entry = {
             let state = self.state.borrow();
-            let i = state
-                .segments
-                .binary_search_by_key(&walk.segment, |s| s.base)
-                .map_err(|_| ReadError::OutOfRange)?;
+            let i = state.segment_of_edition(walk.segment, walk.edition).ok_or(ReadError::Moved)?;
             state.segments[i].indexes.as_ref().map(|x| x.offset.lookup(offset))
         };
         let Some(header) = walk.header_within(walk.segment).await? else { return Ok(false) };
@@ -265,7 +341,7 @@ impl<F: Clone + 'static> Log<F> {
             indexes.append(&header, at as u32, bytes as u32);
         }
         let mut state = self.state.borrow_mut();
-        if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
+        if let Some(i) = state.segment_of_edition(base, walk.edition) {
             if i + 1 < state.segments.len() {
                 indexes.seal();
                 // The files are written again with the next housekeeping or stop.
@@ -291,18 +367,21 @@ impl<F: Clone + 'static> Log<F> {
     where
         D: Disk<File = F>,
     {
-        let (bytes, limits) = {
+        let (bytes, limits, edition) = {
             let state = self.state.borrow();
             let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) else { return Ok(()) };
             if state.segments[i].indexes.is_some() {
                 return Ok(());
             }
-            (state.segments[i].bytes, state.config.index)
+            (state.segments[i].bytes, state.config.index, state.segments[i].edition)
         };
         let disk = cache.disk();
         let offsets =
             disk.read_small(&self.segment_path(base, SegmentFile::OffsetIndex), INDEX_BYTES_MAX).await;
         let times = disk.read_small(&self.segment_path(base, SegmentFile::TimeIndex), INDEX_BYTES_MAX).await;
+        if self.state.borrow().segment_of_edition(base, edition).is_none() {
+            return Err(ReadError::Moved);
+        }
         let loaded = match (offsets, times) {
             (Ok(o), Ok(t)) => OffsetIndex::from_bytes(base, limits.index_bytes_max, &o, bytes as u32)
                 .and_then(|o| Ok((o, TimeIndex::from_bytes(base, limits.index_bytes_max, &t)?)))
@@ -359,7 +438,7 @@ impl<F: Clone + 'static> Log<F> {
             return self.rebuild_indexes(cache, base).await;
         }
         let mut state = self.state.borrow_mut();
-        if let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base) {
+        if let Some(i) = state.segment_of_edition(base, walk.edition) {
             if i + 1 < state.segments.len() {
                 indexes.seal();
                 state.segments[i].finished &=
@@ -376,9 +455,11 @@ pub(crate) struct Walk<'a, D: Disk> {
     log: &'a Log<D::File>,
     cache: &'a ChunkCache<D>,
     pub(crate) segment: Offset,
+    /// Of the segment: what is read of another file says nothing of the place in this one.
+    edition: u64,
     pub(crate) at: u64,
     /// What the next batch must begin with, once that is known. Offsets lie outside the checksum: this is what tells a
-    /// flipped one, and a segment that is missing.
+    /// flipped one, and a segment that is missing. In a log with holes it may begin further on.
     next: Option<Offset>,
     /// The page or chunk that covers `at`, so that neighbours need no second look-up.
     piece: Option<Piece>,
@@ -393,7 +474,8 @@ struct Piece {
 impl<'a, D: Disk> Walk<'a, D> {
     fn new(log: &'a Log<D::File>, cache: &'a ChunkCache<D>, segment: Offset, at: u64) -> Self {
         let next = (at == 0).then_some(segment);
-        Self { log, cache, segment, at, next, piece: None }
+        let edition = log.state.borrow().edition_of(segment);
+        Self { log, cache, segment, edition, at, next, piece: None }
     }
 
     /// The header of the batch at hand, moving on to the next segment at the end of one; `None` at the log's end.
@@ -403,22 +485,25 @@ impl<'a, D: Disk> Walk<'a, D> {
                 return Ok(Some(header));
             }
             let state = self.log.state.borrow();
-            // Deleted under the reader's feet, which is no corruption.
-            let here = state.segments.binary_search_by_key(&self.segment, |s| s.base);
-            let i = here.map_err(|_| ReadError::OutOfRange)? + 1;
+            let i = state.segment_of_edition(self.segment, self.edition).ok_or(ReadError::Moved)? + 1;
             let Some(next) = state.segments.get(i) else { return Ok(None) };
-            if self.next.is_some_and(|due| due != next.base) {
+            let holes = state.cleaning.may_have_holes;
+            if self.next.is_some_and(|due| due > next.base || due < next.base && !holes) {
                 return Err(self.corrupt());
             }
-            (self.segment, self.at, self.piece) = (next.base, 0, None);
+            (self.segment, self.edition, self.at, self.piece) = (next.base, next.edition, 0, None);
             self.next = Some(next.base);
         }
     }
 
     async fn header_within(&mut self, segment: Offset) -> Result<Option<BatchHeader>, ReadError> {
+        if segment != self.segment {
+            return Ok(None);
+        }
         let limit = {
             let state = self.log.state.borrow();
-            let Ok(i) = state.segments.binary_search_by_key(&segment, |s| s.base) else { return Ok(None) };
+            // Deleted or compacted under the reader's feet, which is no corruption.
+            let i = state.segment_of_edition(segment, self.edition).ok_or(ReadError::Moved)?;
             state.segments[i].bytes
         };
         if self.at + HEADER_BYTES as u64 > limit {
@@ -433,10 +518,28 @@ impl<'a, D: Disk> Walk<'a, D> {
             have += n;
         }
         let header = BatchHeader::read(&bytes).map_err(|_| self.corrupt())?;
-        if self.next.is_some_and(|due| due != header.base_offset()) {
+        if !self.may_be_here(&header)? {
             return Err(self.corrupt());
         }
         Ok(Some(header))
+    }
+
+    fn may_be_here(&self, header: &BatchHeader) -> Result<bool, ReadError> {
+        let Some(due) = self.next else { return Ok(true) };
+        let state = self.log.state.borrow();
+        if !state.cleaning.may_have_holes {
+            return Ok(due == header.base_offset());
+        }
+        let i = state.segment_of_edition(self.segment, self.edition).ok_or(ReadError::Moved)?;
+        let end = state.segments.get(i + 1).map_or(state.ends.end, |next| next.base);
+        Ok(due <= header.base_offset() && header.last_offset() < end)
+    }
+
+    /// Behind the last batch of a log that compaction may have thinned out.
+    fn is_at_hole(&self) -> bool {
+        let state = self.log.state.borrow();
+        let i = state.segment_of_edition(self.segment, self.edition);
+        state.cleaning.may_have_holes && i.is_some_and(|i| state.segments[i].bytes == self.at)
     }
 
     pub(crate) fn corrupt(&self) -> ReadError {
@@ -446,10 +549,7 @@ impl<'a, D: Disk> Walk<'a, D> {
     pub(crate) fn batch_bytes(&self, header: &BatchHeader) -> Result<usize, ReadError> {
         let bytes = header.total_bytes().map_err(|_| self.corrupt())?;
         let state = self.log.state.borrow();
-        let i = state
-            .segments
-            .binary_search_by_key(&self.segment, |s| s.base)
-            .map_err(|_| ReadError::OutOfRange)?;
+        let i = state.segment_of_edition(self.segment, self.edition).ok_or(ReadError::Moved)?;
         if header.magic != 2 || self.at + bytes as u64 > state.segments[i].bytes {
             return Err(self.corrupt());
         }
@@ -523,6 +623,9 @@ impl<'a, D: Disk> Walk<'a, D> {
         if let Some(p) = self.piece.as_ref().filter(|p| p.from <= at && at < p.from + p.slice.len() as u64) {
             return Ok(p.slice.slice((at - p.from) as usize..p.slice.len()));
         }
+        if self.log.state.borrow().segment_of_edition(self.segment, self.edition).is_none() {
+            return Err(ReadError::Moved);
+        }
         let in_memory = self.log.state.borrow().tail.slice_from(self.segment, at, usize::MAX >> 1);
         if let Some(slice) = in_memory {
             self.piece = Some(Piece { from: at, slice: slice.clone(), from_disk: false });
@@ -531,14 +634,15 @@ impl<'a, D: Disk> Walk<'a, D> {
         let opened = self.log.segment_file(self.cache.disk(), self.segment).await;
         let written = {
             let state = self.log.state.borrow();
-            let i = state.segments.binary_search_by_key(&self.segment, |s| s.base);
-            // Removed under the reader's feet, which is no fault of the disk.
-            state.segments[i.map_err(|_| ReadError::OutOfRange)?].written
+            // Removed or replaced under the reader's feet, which is no fault of the disk.
+            let i = state.segment_of_edition(self.segment, self.edition).ok_or(ReadError::Moved)?;
+            state.segments[i].written
         };
         let file = opened?;
         let place = Place {
             log_serial: self.log.serial,
             segment: self.segment,
+            edition: self.edition,
             file: &file,
             file_bytes: written,
             at,

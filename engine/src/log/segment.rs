@@ -26,6 +26,13 @@ pub(crate) struct Segment<F> {
     pub(crate) indexed: u64,
     /// A length that was cut would survive a power cut.
     pub(crate) length_flushed: bool,
+    /// Which file of this base it is: compaction puts another one into its place, and what was read of one says nothing of
+    /// the other.
+    pub(crate) edition: u64,
+    /// Compaction is giving it its name: it cannot be opened again, so nobody may let go of the file and the indexes.
+    pub(crate) replacing: bool,
+    /// Of the newest record, once somebody wanted to know it of a closed segment.
+    pub(crate) largest_timestamp: Option<Timestamp>,
 }
 
 impl<F> Segment<F> {
@@ -43,6 +50,9 @@ impl<F> Segment<F> {
             finished: false,
             indexed: 0,
             length_flushed: true,
+            edition: 0,
+            replacing: false,
+            largest_timestamp: None,
         }
     }
 }

@@ -176,6 +176,11 @@ impl Tail {
         bytes
     }
 
+    /// Forgets everything of the segments from `first` to `last`, which are closed: other files are in their place.
+    pub(crate) fn drop_segments(&mut self, first: Offset, last: Offset) {
+        self.pages.retain(|p| p.segment < first || p.segment > last);
+    }
+
     /// Forgets everything that belongs to segments before `base`.
     pub(crate) fn drop_before(&mut self, base: Offset) {
         while self.pages.front().is_some_and(|p| p.segment < base) {

@@ -210,10 +210,11 @@ impl<F: Clone + 'static> Log<F> {
     where
         D: Disk<File = F>,
     {
-        let found = {
+        let (found, edition) = {
             let state = self.state.borrow();
             let i = state.segments.binary_search_by_key(&base, |s| s.base);
-            state.segments[i.map_err(|_| io::ErrorKind::NotFound)?].file.clone()
+            let segment = &state.segments[i.map_err(|_| io::ErrorKind::NotFound)?];
+            (segment.file.clone(), segment.edition)
         };
         if let Some(file) = found {
             return Ok(file);
@@ -222,7 +223,7 @@ impl<F: Clone + 'static> Log<F> {
         let bytes = disk.file_bytes(&file).await?;
         let mut state = self.state.borrow_mut();
         if !self.deleted.get()
-            && let Ok(i) = state.segments.binary_search_by_key(&base, |s| s.base)
+            && let Some(i) = state.segment_of_edition(base, edition)
         {
             let segment = &mut state.segments[i];
             segment.allocated = segment.allocated.max(bytes);

@@ -111,8 +111,16 @@ impl<D: Disk> Store<D> {
     }
 
     async fn write_recovery_points(&self) -> io::Result<()> {
+        self.checkpoint_wanted.set(false);
         let path = recovery_points_path(&self.options.data_dir, self.options.shard);
-        self.disk.replace_small(&path, self.recovery_points().write()).await
+        let points = self.recovery_points();
+        self.disk.replace_small(&path, points.write()).await?;
+        for log in self.logs.borrow().values() {
+            if let Some(point) = points.get(&log.id.topic.to_string(), log.id.partition) {
+                log.state.borrow_mut().point_on_disk = point;
+            }
+        }
+        Ok(())
     }
 
     fn recovery_points(&self) -> OffsetCheckpoint {

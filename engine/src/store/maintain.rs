@@ -75,7 +75,8 @@ impl<D: Disk> Store<D> {
         let aged = oldest.is_some_and(|since| now.0.saturating_sub(since.0) >= self.options.checkpoint_ms);
         // A ring can be too full for the next frame long before it is half full: frames do not wrap.
         let wanted = self.journal_wanted.get() && self.journal.live_bytes() > 0;
-        self.journal.live_bytes() > half || wanted || aged || (self.disk_full.get() && oldest.is_some())
+        let for_compaction = self.checkpoint_wanted.get();
+        self.journal.live_bytes() > half || wanted || for_compaction || aged || (self.disk_full.get() && oldest.is_some())
     }
 
     /// Writes the logs with much in memory only, and keeps files of streams longer than their bytes.

@@ -3,6 +3,7 @@
 use engine::{Ends, ReadError, ReadRange, SharedLog, Store};
 use model::{BatchView, Offset};
 
+use super::compacted;
 use crate::{
     disk::{SimDisk, SimFile},
     ghost::GhostLog,
@@ -61,6 +62,13 @@ pub fn check(what: &str, ghost: &GhostLog, found: &[Vec<u8>], ends: &Ends) {
         "{what}: the log ends at {}, and everything below {promised} was promised",
         ends.end
     );
+    assert_eq!((ends.durable, ends.written, ends.acknowledged), (ends.end, ends.end, ends.end), "{what}");
+    if ghost.compacted {
+        compacted::check(what, ghost, ends.start, ends.end, found);
+        let last = found.last().map(|b| BatchView::frame(b).expect("framed before").header().next_offset());
+        let last = last.unwrap_or(ends.start);
+        return assert_eq!(last, ends.end, "{what}: the batches end there, the log says otherwise");
+    }
     let expected = ghost.from(ends.start);
     assert!(
         found.len() <= expected.len(),
@@ -74,11 +82,14 @@ pub fn check(what: &str, ghost: &GhostLog, found: &[Vec<u8>], ends: &Ends) {
     }
     let last = expected[..found.len()].last().map_or(ends.start, |b| b.next);
     assert_eq!(last, ends.end, "{what}: the batches end there, the log says otherwise");
-    assert_eq!((ends.durable, ends.written, ends.acknowledged), (ends.end, ends.end, ends.end), "{what}");
 }
 
 /// What a reader of a running log got from `from` on.
 pub fn check_read(what: &str, ghost: &GhostLog, from: Offset, until: Offset, found: &[Vec<u8>]) {
+    if ghost.compacted {
+        compacted::check(what, ghost, from, until, found);
+        return;
+    }
     let expected = ghost.from(from);
     for (n, found) in found.iter().enumerate() {
         let expected =

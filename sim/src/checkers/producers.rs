@@ -59,11 +59,16 @@ pub fn check_snapshot(what: &str, ghost: &GhostLog, disk: &SimDisk, dir: &Path, 
     let found = snapshot::read(&bytes).unwrap_or_else(|why| panic!("{what}: {}: {why}", path.display()));
     let expected = snapshot::read(&folded).expect("a snapshot of ours");
     for entry in expected {
-        let same = found.iter().find(|f| f.producer_id == entry.producer_id);
+        let mut same = found.iter().find(|f| f.producer_id == entry.producer_id).copied();
+        if let Some(same) = same.as_mut().filter(|_| ghost.compacted) {
+            // The newest record of the batch may be gone, and its time with it.
+            same.timestamp = entry.timestamp;
+        }
+        let same = same.as_ref();
         assert_eq!(same, Some(entry), "{what}: producer {}", entry.producer_id.get());
     }
     // Those whose records were deleted may be remembered too.
-    if start == Offset::ZERO {
+    if start == Offset::ZERO && !ghost.compacted {
         assert_eq!(found.as_bytes(), expected.as_bytes(), "{what}: {}", path.display());
     }
 }

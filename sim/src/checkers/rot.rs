@@ -2,19 +2,19 @@
 //! without it. Then nothing wrong is served, nothing is cut, and when the bit is put back everything is there.
 //!
 //! What is spared says where the promise ends: the last frames of a journal, up to the first that was flushed (nothing
-//! vouches for them, so a flipped bit looks like the tear of a write that was never acknowledged), and Kafka's small text
-//! files that carry no checksum.
+//! vouches for them, so a flipped bit looks like the tear of a write that was never acknowledged), Kafka's small text files
+//! that carry no checksum, and the offsets of a compacted log, which lie outside the checksum and need not follow each other.
 
 use std::{
     path::{Path, PathBuf},
     rc::Rc,
 };
 
-use engine::{ReadRange, SharedLog, Store, checkpoint::OffsetCheckpoint, journal::scan, store};
+use engine::{Ends, ReadRange, SharedLog, Store, checkpoint::OffsetCheckpoint, journal::scan, store};
 use model::{BatchView, Offset};
 use rt::pages::PagePool;
 
-use super::contents;
+use super::{compacted, contents};
 use crate::{
     disk::{SimDisk, SimFile, copy_of},
     executor::{self, Clock},
@@ -73,7 +73,9 @@ impl Trial {
                     Some("index" | "timeindex" | "snapshot") => bytes.len(),
                     _ => 0,
                 };
-                if until > 0 {
+                if self.ghosts[n].compacted && path.extension().is_some_and(|e| e == "log") {
+                    places.extend(batches_of(&path, &bytes[..until], random));
+                } else if until > 0 {
                     places.push(Place { path, from: 0, until: until as u64 });
                 }
             }
@@ -158,6 +160,17 @@ impl Trial {
     }
 }
 
+/// One of the batches, without its base offset.
+fn batches_of(path: &Path, bytes: &[u8], random: &mut Random) -> Option<Place> {
+    let (mut at, mut places) = (0, vec![]);
+    while let Ok(view) = BatchView::frame(&bytes[at..]) {
+        let until = at + view.bytes().len();
+        places.push(Place { path: path.to_owned(), from: at as u64 + 8, until: until as u64 });
+        at = until;
+    }
+    (!places.is_empty()).then(|| places.swap_remove(random.index(places.len())))
+}
+
 /// Bytes of a segment that hold batches below `point`.
 fn durable_bytes(bytes: &[u8], point: Offset) -> usize {
     let mut at = 0;
@@ -173,6 +186,9 @@ fn durable_bytes(bytes: &[u8], point: Offset) -> usize {
 /// Reads batch by batch, also behind a place that cannot be read.
 async fn served(what: &str, ghost: &GhostLog, store: &Rc<Store<SimDisk>>, log: &SharedLog<SimFile>) {
     let ends = log.ends();
+    if ghost.compacted {
+        return served_compacted(what, ghost, store, log).await;
+    }
     for batch in ghost.from(ends.start).iter().take_while(|b| b.next <= ends.end) {
         let from = batch.base.max(ends.start);
         let range = ReadRange { from, until: ends.end, bytes_max: 1, at_least_one: true };
@@ -185,5 +201,17 @@ async fn served(what: &str, ghost: &GhostLog, store: &Rc<Store<SimDisk>>, log: &
             bytes.len(),
             batch.bytes.len()
         );
+    }
+}
+
+/// The same of a log with holes: what is served next is what comes next of what is left.
+async fn served_compacted(what: &str, ghost: &GhostLog, store: &Rc<Store<SimDisk>>, log: &SharedLog<SimFile>) {
+    let Ends { start, end, .. } = log.ends();
+    for batch in ghost.from(start).iter().take_while(|b| b.next <= end) {
+        let from = batch.base.max(start);
+        let range = ReadRange { from, until: end, bytes_max: 1, at_least_one: true };
+        let Ok(read) = store.read(log, range).await else { continue };
+        let bytes: Vec<u8> = read.slices.iter().flat_map(|s| s.to_vec()).collect();
+        compacted::check(what, ghost, from, end, &contents::split(&bytes));
     }
 }

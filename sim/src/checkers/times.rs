@@ -3,6 +3,7 @@
 use engine::{ReadError, SharedLog, Store};
 use model::{Offset, Timestamp};
 
+use super::{compacted, contents};
 use crate::{
     disk::{SimDisk, SimFile},
     ghost::GhostLog,
@@ -25,19 +26,37 @@ pub async fn check(
     random: &mut Random,
 ) -> Result<(), ReadError> {
     let ends = log.ends();
-    let all: Vec<_> = records(ghost, ends.start).collect();
-    let Some(&(_, some)) = all.get(random.index(all.len().max(1))) else { return Ok(()) };
-    for target in [Timestamp(0), some, Timestamp(some.0 + 1), Timestamp(some.0 + 40)] {
-        let expected = all.iter().find(|(_, time)| *time >= target).map(|&(offset, _)| offset);
-        let found = store.find_timestamp(log, target, ends.end).await?;
-        assert_eq!(found.map(|f| f.offset), expected, "{what}: the first record at or after {target:?}");
+    if ghost.compacted {
+        let found = contents::read_all(store, log, random).await?;
+        let seen = compacted::check(what, ghost, ends.start, ends.end, &found);
+        let all: Vec<_> = seen.iter().map(|record| (record.offset, record.time)).collect();
+        return search(what, &all, store, log, random).await;
     }
+    let all: Vec<_> = records(ghost, ends.start).collect();
+    search(what, &all, store, log, random).await?;
     let newest = records(ghost, Offset::ZERO).map(|(_, time)| time).max();
     let expected = all.iter().find(|(_, time)| Some(*time) == newest);
     // The newest record may be among those that were deleted; then the log may say that there is none.
     if let Some(&(offset, _)) = expected.filter(|_| ends.start == Offset::ZERO) {
         let found = store.find_max_timestamp(log, ends.end).await?;
         assert_eq!(found.map(|f| f.offset), Some(offset), "{what}: the newest record");
+    }
+    Ok(())
+}
+
+async fn search(
+    what: &str,
+    all: &[(Offset, Timestamp)],
+    store: &Store<SimDisk>,
+    log: &SharedLog<SimFile>,
+    random: &mut Random,
+) -> Result<(), ReadError> {
+    let ends = log.ends();
+    let Some(&(_, some)) = all.get(random.index(all.len().max(1))) else { return Ok(()) };
+    for target in [Timestamp(0), some, Timestamp(some.0 + 1), Timestamp(some.0 + 40)] {
+        let expected = all.iter().find(|(_, time)| *time >= target).map(|&(offset, _)| offset);
+        let found = store.find_timestamp(log, target, ends.end).await?;
+        assert_eq!(found.map(|f| f.offset), expected, "{what}: the first record at or after {target:?}");
     }
     Ok(())
 }

@@ -80,6 +80,12 @@ pub(super) const KEYS: &[ConfigKey] = &[
     // Compaction.
     boolean("log.cleaner.enable", "true", "Whether compacted topics are compacted."),
     long("log.cleaner.backoff.ms", "15000", "How long the cleaner rests when there is nothing to do.").min(0).cluster_wide(),
+    long("log.cleaner.dedupe.buffer.size", "134217728",
+        "Memory for the keys of compactions, shared by the shards; taken only while one runs, and only as much as it needs.")
+        .min(0).cluster_wide(),
+    double("log.cleaner.io.buffer.load.factor", "0.9", "How full the key buffer of a compaction may get.").cluster_wide(),
+    double("log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308",
+        "Speed limit of compaction, reading and writing together, shared by the shards.").cluster_wide(),
     double("log.cleaner.min.cleanable.ratio", "0.5", "Share of a log that must be uncompacted before it is compacted again.")
         .rule(Rule::Fraction).cluster_wide(),
     long("log.cleaner.delete.retention.ms", "86400000", "How long a delete marker stays in a compacted topic.").min(0).cluster_wide(),

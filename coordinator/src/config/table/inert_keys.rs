@@ -73,10 +73,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("controller.quota.window.size.seconds", "1", "Length of one window for topic changes.").min(1).low().inert(),
     // Kafka's log and cleaner.
     int("log.cleaner.threads", "1", "Threads that compact; here each shard compacts its own.").min(0).cluster_wide().inert(),
-    long("log.cleaner.dedupe.buffer.size", "134217728", "Memory for the keys of a compaction.").cluster_wide().inert(),
     int("log.cleaner.io.buffer.size", "524288", "Memory for the bytes of a compaction.").min(0).cluster_wide().inert(),
-    double("log.cleaner.io.buffer.load.factor", "0.9", "How full the key buffer of a compaction may get.").cluster_wide().inert(),
-    double("log.cleaner.io.max.bytes.per.second", "1.7976931348623157E308", "Speed limit of compaction.").cluster_wide().inert(),
     long("log.dir.failure.timeout.ms", "30000", "How long a broker with a failed folder may fail to say so.").min(1).low().inert(),
     int("log.flush.offset.checkpoint.interval.ms", "60000", "How often recovery points are saved.").min(0).high().inert(),
     int("log.flush.start.offset.checkpoint.interval.ms", "60000", "How often log start offsets are saved.").min(0).high().inert(),

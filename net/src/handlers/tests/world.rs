@@ -433,6 +433,7 @@ fn log_config(config: &TopicConfig) -> LogConfig {
         segment_ms: config.segment_ms,
         index: IndexLimits { interval_bytes: 64, index_bytes_max: 1 << 16 },
         timestamp_type: config.message_timestamp_type,
+        ..LogConfig::default()
     }
 }
 
