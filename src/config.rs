@@ -17,6 +17,7 @@ use engine::{
     compaction::{CompactionConfig, DirtyRatio},
     index::IndexLimits,
     properties::Properties,
+    retention::Retention,
 };
 
 use crate::cli::ServeArgs;
@@ -111,6 +112,13 @@ pub fn log_config(topic: &TopicConfig) -> LogConfig {
         },
         segment_bytes: u64::from(size(topic.segment_bytes)),
         segment_ms: topic.segment_ms,
+        segment_jitter_ms: topic.segment_jitter_ms,
+        retention: Retention {
+            delete: topic.cleanup_policy.delete,
+            ms: topic.retention_ms,
+            bytes: topic.retention_bytes.and_then(|bytes| bytes.try_into().ok()),
+        },
+        file_delete_delay_ms: topic.file_delete_delay_ms,
         index: IndexLimits {
             interval_bytes: size(topic.index_interval_bytes),
             index_bytes_max: size(topic.segment_index_bytes),

@@ -104,7 +104,11 @@ fn expect(client: &mut Client, topic: &str, last: &BTreeMap<usize, usize>) -> us
 }
 
 fn log_bytes(folder: &Path) -> u64 {
-    broker::scratch::files_with(folder, "log").iter().filter_map(|f| fs::metadata(f).ok()).map(|m| m.len()).sum()
+    broker::scratch::files_with(folder, "log")
+        .iter()
+        .filter_map(|f| fs::metadata(f).ok())
+        .map(|m| m.len())
+        .sum()
 }
 
 #[test]

@@ -51,6 +51,8 @@ const PURE: &[&str] = &[
     "engine/src/properties/",
     "engine/src/records.rs",
     "engine/src/records/",
+    "engine/src/retention.rs",
+    "engine/src/retention/",
     "net/src/wire/",
     "net/src/scatter.rs",
     "net/src/sessions.rs",

@@ -3,6 +3,7 @@
 use std::{io, path::Path};
 
 use engine::disk::{Disk, Flush};
+use model::Timestamp;
 use rt::pages::Blocks;
 
 #[derive(Clone)]
@@ -54,6 +55,12 @@ impl Disk for NullDisk {
     }
     async fn remove(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+    async fn remove_aside(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    async fn modified(&self, _: &Path) -> io::Result<Timestamp> {
+        Ok(Timestamp(0))
     }
     async fn remove_dir_all(&self, _: &Path) -> io::Result<()> {
         Ok(())

@@ -5,6 +5,7 @@
 
 use std::{future::Future, io, path::Path};
 
+use model::Timestamp;
 use rt::pages::Blocks;
 
 pub mod mem;
@@ -50,6 +51,10 @@ pub trait Disk: Clone + 'static {
     fn list(&self, path: &Path) -> impl Future<Output = io::Result<Vec<String>>>;
     fn rename(&self, from: &Path, to: &Path) -> impl Future<Output = io::Result<()>>;
     fn remove(&self, path: &Path) -> impl Future<Output = io::Result<()>>;
+    /// As `remove`, for a file whose blocks may take long to free: nobody but others of its kind waits for it.
+    fn remove_aside(&self, path: &Path) -> impl Future<Output = io::Result<()>>;
+    /// When a file was written last.
+    fn modified(&self, path: &Path) -> impl Future<Output = io::Result<Timestamp>>;
     fn remove_dir_all(&self, path: &Path) -> impl Future<Output = io::Result<()>>;
 
     /// A whole little file, refused above `bytes_max`.

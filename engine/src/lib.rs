@@ -17,6 +17,7 @@ pub mod producers;
 pub mod properties;
 pub mod records;
 pub mod recovery;
+pub mod retention;
 pub mod store;
 
 mod block_reader;

@@ -13,7 +13,7 @@ use std::{
 
 use model::{
     BatchHeader, ErrorCode, LeaderEpoch, Offset, Timestamp, TimestampType, TopicPartition,
-    batch::HEADER_BYTES,
+    batch::{Crc32c, HEADER_BYTES},
 };
 use rt::pages::PagePool;
 use zerocopy::IntoBytes;
@@ -24,9 +24,11 @@ use crate::{
     index::IndexLimits,
     producers::{ProducerStates, Verdict},
     records,
+    retention::Retention,
 };
 
 pub(crate) mod cleaning;
+pub(crate) mod expiry;
 pub(crate) mod lifecycle;
 pub(crate) mod open;
 pub(crate) mod read;
@@ -56,6 +58,11 @@ pub struct LogConfig {
     pub durability: Durability,
     pub segment_bytes: u64,
     pub segment_ms: i64,
+    /// Taken off `segment_ms`, up to so much, so that logs do not all roll at once.
+    pub segment_jitter_ms: i64,
+    pub retention: Retention,
+    /// How long the files of a dropped segment stay.
+    pub file_delete_delay_ms: i64,
     pub index: IndexLimits,
     pub timestamp_type: TimestampType,
     /// `None`: the topic is not compacted.
@@ -68,6 +75,10 @@ impl Default for LogConfig {
             durability: Durability::Flushed,
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 3_600_000,
+            segment_jitter_ms: 0,
+            // Who says nothing loses nothing.
+            retention: Retention::default(),
+            file_delete_delay_ms: 60_000,
             index: IndexLimits { interval_bytes: 4096, index_bytes_max: 10 << 20 },
             timestamp_type: TimestampType::CreateTime,
             compaction: None,
@@ -156,6 +167,8 @@ pub struct Log<F> {
     pub(crate) me: Weak<Self>,
     pub(crate) id: TopicPartition,
     pub(crate) dir: PathBuf,
+    /// The folder is there.
+    pub(crate) has_dir: Cell<bool>,
     /// Tells this log's cached chunks from those of a log that had the same name before.
     pub(crate) serial: u64,
     pub(crate) state: RefCell<LogState<F>>,
@@ -168,6 +181,8 @@ pub struct Log<F> {
 
 pub(crate) struct LogState<F> {
     pub(crate) config: LogConfig,
+    /// Draws the jitter of its segments: another one for each log.
+    pub(crate) jitter_seed: u32,
     pub(crate) segments: VecDeque<Segment<F>>,
     pub(crate) tail: Tail,
     pub(crate) producers: ProducerStates,
@@ -245,6 +260,13 @@ impl<F: Clone + 'static> Log<F> {
         self.state.borrow().epochs.latest().map(|e| e.epoch)
     }
 
+    /// Forgets the producers that were not seen for so long, and says how many.
+    pub fn expire_producers(&self, now: Timestamp, expiration_ms: i64) -> usize {
+        let mut state = self.state.borrow_mut();
+        state.producers.set_expiration_ms(expiration_ms);
+        state.producers.expire(now)
+    }
+
     /// This broker leads from here on: the epoch begins at the log's end, whether or not anything is appended.
     pub fn lead(&self, epoch: LeaderEpoch) {
         let mut state = self.state.borrow_mut();
@@ -299,8 +321,8 @@ impl<F: Clone> LogState<F> {
         if header.next_offset() == Offset(i64::MAX) {
             return Err(AppendError::OutOfOffsets);
         }
-        if self.must_roll(&header, batch.len() as u64) {
-            self.roll(base_offset);
+        if self.must_roll(&header, batch.len() as u64, now) {
+            self.roll(base_offset, now);
         }
         let active = self.segments.back_mut().expect("a log has an active segment");
         let position = active.bytes;
@@ -313,6 +335,9 @@ impl<F: Clone> LogState<F> {
         let slices = self.tail.append(active.base, position, parts, room);
         active.bytes += batch.len() as u64;
         active.first_timestamp.get_or_insert(header.max_timestamp());
+        if header.max_timestamp().0 < 0 {
+            active.largest_timestamp = Some(now);
+        }
         let indexes = active.indexes.as_mut().expect("an active segment has its indexes");
         indexes.append(&header, position as u32, batch.len() as u32);
         self.pending.push(Pending {
@@ -355,27 +380,46 @@ impl<F: Clone> LogState<F> {
         }
     }
 
-    fn must_roll(&self, header: &BatchHeader, batch_bytes: u64) -> bool {
+    fn must_roll(&self, header: &BatchHeader, batch_bytes: u64, now: Timestamp) -> bool {
         let active = self.segments.back().expect("a log has an active segment");
         if active.bytes == 0 {
             return false;
         }
         let indexes = active.indexes.as_ref().expect("an active segment has its indexes");
-        let aged = active.first_timestamp.is_some_and(|first| {
-            first.0 >= 0 && header.max_timestamp().0.saturating_sub(first.0) > self.config.roll_ms()
-        });
+        // By the records' own clock, where they have one.
+        let age = match active.first_timestamp.filter(|first| first.0 >= 0) {
+            Some(first) => header.max_timestamp().0.saturating_sub(first.0),
+            None => now.0.saturating_sub(active.created.0),
+        };
+        let aged = age > self.config.roll_ms() - self.roll_jitter_ms(active.base);
         active.bytes + batch_bytes > self.config.segment_bytes
             || indexes.is_full()
             || !indexes.offset.fits(header.last_offset())
             || aged
     }
 
-    /// A new active segment. Only memory changes here: its file is made when the first bytes are written out.
-    fn roll(&mut self, base: Offset) {
-        if let Some(indexes) = self.segments.back_mut().and_then(|s| s.indexes.as_mut()) {
-            indexes.seal();
+    /// What a segment's age is short of `segment.ms` when it is rolled: always the same of one segment.
+    fn roll_jitter_ms(&self, base: Offset) -> i64 {
+        let most = self.config.segment_jitter_ms.min(self.config.segment_ms);
+        if most <= 0 {
+            return 0;
         }
-        let segment = Segment::empty(base, self.config.index);
+        let mut drawn = Crc32c::default();
+        drawn.update(&self.jitter_seed.to_be_bytes());
+        drawn.update(&base.0.to_be_bytes());
+        i64::from(drawn.finish()) % most
+    }
+
+    /// A new active segment. Only memory changes here: its file is made when the first bytes are written out.
+    fn roll(&mut self, base: Offset, now: Timestamp) {
+        if let Some(active) = self.segments.back_mut()
+            && let Some(indexes) = active.indexes.as_mut()
+        {
+            indexes.seal();
+            let newest = indexes.time.max().timestamp;
+            active.largest_timestamp = Some(newest).filter(|t| t.0 >= 0).or(active.largest_timestamp);
+        }
+        let segment = Segment::empty(base, self.config.index, now);
         self.snapshots_due.push((base, self.producers.snapshot()));
         self.segments.push_back(segment);
     }

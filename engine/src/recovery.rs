@@ -13,7 +13,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -377,11 +377,12 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         Ok(this)
     }
 
-    /// Everything that a crash left of the log was deleted before, and more: it begins anew at its start, empty, so that
-    /// no offset is given twice.
+    /// Everything that a crash left of the log was deleted before, and perhaps more: it begins anew at its start, empty, so
+    /// that no offset is given twice.
     async fn begin_anew(&mut self) -> Result<(), RecoveryError> {
         let start = self.start;
-        if self.next >= start {
+        let is_there = self.file.is_some() || start == Offset::ZERO;
+        if self.next > start || self.next == start && is_there {
             return Ok(());
         }
         let old = std::mem::take(&mut self.bases);
@@ -486,13 +487,14 @@ impl<'a, D: Disk> Rebuild<'a, D> {
     }
 
     async fn apply(&mut self, runs: &[FoundRun]) -> Result<(), RecoveryError> {
+        let dropped = self.dropped_segments(runs);
         for found in runs {
             let run = &found.run;
             if run.next_offset <= self.next {
                 continue;
             }
-            // Of a segment that was removed the journal may have the end only.
-            if self.file.is_none() && run.position > 0 && run.next_offset <= self.start {
+            // Of a segment that was dropped the journal may have the end only, or the description of what lay in its file.
+            if dropped.contains(&run.segment_base) || self.lacks_its_beginning(run) {
                 self.next = run.next_offset;
                 continue;
             }
@@ -525,6 +527,21 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         self.put_joined().await?;
         self.scan_until(Offset(i64::MAX)).await?;
         Ok(())
+    }
+
+    /// Segments that are not there, and all of which lies below the start.
+    fn dropped_segments(&self, runs: &[FoundRun]) -> BTreeSet<Offset> {
+        let below = runs.iter().filter(|found| found.run.next_offset <= self.start);
+        let mut dropped: BTreeSet<Offset> = below.map(|found| found.run.segment_base).collect();
+        for found in runs.iter().filter(|found| found.run.next_offset > self.start) {
+            dropped.remove(&found.run.segment_base);
+        }
+        dropped.retain(|base| !self.bases.contains(base));
+        dropped
+    }
+
+    fn lacks_its_beginning(&self, run: &Run) -> bool {
+        self.file.is_none() && run.position > 0 && run.next_offset <= self.start
     }
 
     /// The recovery point lies inside this run, so it can only be the first one, and what it covers stands there already.

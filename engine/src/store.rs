@@ -27,6 +27,7 @@ use crate::{
 mod checkpoint;
 mod commit;
 mod compact;
+mod dropped;
 mod maintain;
 mod trim;
 
@@ -35,6 +36,7 @@ mod tests;
 
 pub use commit::Failed;
 pub use compact::{Compacted, CompactionBudget, cleaner_offsets_path};
+use dropped::Dropped;
 
 /// Folder of the journals within the data directory.
 pub const JOURNAL_DIR: &str = "journal";
@@ -83,6 +85,9 @@ pub struct Store<D: Disk> {
     has_reserve: Cell<bool>,
     writing_starts: Cell<bool>,
     starts_written: Notify,
+    /// Starts of logs that could not be opened: they are not to be forgotten for that.
+    unopened: RefCell<BTreeMap<TopicPartition, Offset>>,
+    dropped: Dropped,
     serial: Cell<u64>,
     /// Of logs that are not open yet: how far they were compacted.
     cleaned: RefCell<BTreeMap<TopicPartition, Offset>>,
@@ -133,6 +138,8 @@ impl<D: Disk> Store<D> {
             has_reserve: Cell::new(false),
             writing_starts: Cell::new(false),
             starts_written: Notify::new(),
+            unopened: RefCell::default(),
+            dropped: Dropped::default(),
             serial: Cell::new(0),
             cleaned: RefCell::default(),
             checkpoint_wanted: Cell::new(false),
@@ -154,7 +161,13 @@ impl<D: Disk> Store<D> {
         self.serial.set(self.serial.get() + 1);
         let dir = self.options.data_dir.join(names::dir_name(topic, id.partition));
         let cleaned = self.cleaned.borrow_mut().remove(&id);
-        let log = open_log(&self.cache, id, dir, self.serial.get(), config, (log_start, cleaned), now).await?;
+        let starts = (log_start, cleaned);
+        let opened = open_log(&self.cache, id, dir, self.serial.get(), config, starts, now).await;
+        if let (Err(_), Some(start)) = (&opened, log_start) {
+            self.unopened.borrow_mut().insert(id, start);
+        }
+        let log = opened?;
+        self.unopened.borrow_mut().remove(&id);
         self.logs.borrow_mut().insert(id, log.clone());
         // Its epochs were read from the batches: the next checkpoint writes them down.
         let mut state = log.state.borrow_mut();
@@ -324,6 +337,8 @@ impl<D: Disk> Store<D> {
                 data = %self.options.data_dir.display(),
                 "the disk is full: produce is refused until there is room again, reads go on"
             );
+            // Nothing waits for its delay now.
+            self.dropped.look_again();
         }
     }
 

@@ -14,6 +14,7 @@ use engine::{
     index::IndexLimits,
     journal,
     recovery::Recovery,
+    retention::Retention,
 };
 use model::{
     LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicPartition,
@@ -247,6 +248,53 @@ fn a_log_shorter_than_its_start_begins_anew_at_its_start() {
         let broker = Broker::start(&after_kill(&disk), config()).await;
         assert_eq!(broker.span(), (4, 5));
         assert_eq!(broker.read(4).await.expect("whole"), batch(0).len());
+    });
+}
+
+/// A batch that no frame holds lies in its segment alone, at its very beginning. Once that had had its time, the journal's
+/// description of it was taken for a promise that the disk had broken.
+#[test]
+fn a_dropped_segment_is_missed_by_nobody() {
+    block_on(async {
+        let disk = fresh();
+        let retention = Retention { delete: true, ms: Some(0), bytes: None };
+        let config = LogConfig { segment_bytes: 1 << 20, retention, ..config() };
+        let broker = Broker::start(&disk, config).await;
+        let large = batch_of(0, 0, Producer::NONE, &[&[b'v'; 400 << 10]]);
+        broker.store.append(&broker.log, &large, LeaderEpoch(0), Timestamp(0)).expect("there is room");
+        broker.commit().await;
+        broker.store.retain(&[(broker.log.clone(), Offset(1))], Timestamp(5)).await;
+        assert_eq!(broker.span(), (1, 1));
+        // Behind the last frame a missing extent is a torn tail.
+        broker.append([9], 0);
+        broker.commit().await;
+        broker.store.remove_dropped(Timestamp(i64::MAX)).await;
+        let broker = Broker::start(&after_kill(&disk), config).await;
+        assert_eq!(broker.span(), (1, 2));
+        assert_eq!(broker.read(1).await.expect("whole"), batch(0).len());
+    });
+}
+
+/// Of a dropped segment the journal had the end, and that ended where the log began: nothing was there, and only the second
+/// recovery made the segment that goes on.
+#[test]
+fn a_log_of_nothing_begins_anew_at_once() {
+    block_on(async {
+        let disk = fresh();
+        let retention = Retention { delete: true, ms: Some(0), bytes: None };
+        let config = LogConfig { segment_bytes: 1 << 20, retention, ..config() };
+        let broker = Broker::start(&disk, config).await;
+        broker.append(0..2, 0);
+        broker.commit().await;
+        broker.checkpoint().await;
+        broker.append(2..4, 0);
+        broker.commit().await;
+        broker.store.retain(&[(broker.log.clone(), Offset(4))], Timestamp(9)).await;
+        broker.store.remove_dropped(Timestamp(i64::MAX)).await;
+        let killed = after_kill(&disk);
+        let broker = Broker::start(&killed, config).await;
+        assert_eq!(broker.span(), (4, 4));
+        assert!(killed.contents(&file("00000000000000000004.log")).is_some());
     });
 }
 

@@ -116,6 +116,12 @@ pub async fn remove(path: impl Into<PathBuf>) -> io::Result<()> {
     blocking(move || fs::remove_file(path)).await
 }
 
+/// As `remove`, for a file whose blocks may take long to free: other calls do not wait for it.
+pub async fn remove_aside(path: impl Into<PathBuf>) -> io::Result<()> {
+    let path = path.into();
+    blocking_aside(move || fs::remove_file(path)).await
+}
+
 /// With everything in it, which may take seconds: other calls do not wait for it.
 pub async fn remove_dir(path: impl Into<PathBuf>) -> io::Result<()> {
     let path = path.into();

@@ -12,7 +12,7 @@ use engine::disk::{
     Disk, Flush,
     mem::{MemDisk, MemFile},
 };
-use model::batch::crc32c;
+use model::{Timestamp, batch::crc32c};
 use rt::pages::Blocks;
 
 use crate::{executor::Clock, random::Random, trace::Trace};
@@ -145,6 +145,7 @@ impl SimDisk {
             let us = self.shared.random.borrow_mut().below(latency);
             self.shared.clock.sleep_us(us).await;
         }
+        self.inner.set_now(self.shared.clock.now());
         self.shared.trace.note(operation, &[self.shared.clock.now_us()]);
         self.shared.trace.note(&path.to_string_lossy(), words);
     }
@@ -316,6 +317,16 @@ impl Disk for SimDisk {
     async fn remove(&self, path: &Path) -> io::Result<()> {
         self.step("remove", path, &[]).await;
         self.inner.remove(path).await
+    }
+
+    async fn remove_aside(&self, path: &Path) -> io::Result<()> {
+        self.step("remove aside", path, &[]).await;
+        self.inner.remove_aside(path).await
+    }
+
+    async fn modified(&self, path: &Path) -> io::Result<Timestamp> {
+        self.step("modified", path, &[]).await;
+        self.inner.modified(path).await
     }
 
     async fn remove_dir_all(&self, path: &Path) -> io::Result<()> {

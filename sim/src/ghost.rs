@@ -47,10 +47,12 @@ pub struct GhostLog {
     pub written: Offset,
     /// The start is at least this: a deletion up to here was answered.
     pub start_min: Offset,
-    /// And at most this: a deletion up to here was asked for.
+    /// And at most this: a deletion up to here was asked for, or records up to here had their time.
     pub start_max: Offset,
     /// Of its records some may be gone, see `checkers::compacted`.
     pub compacted: bool,
+    /// Or this, while somebody looks at what has had its time.
+    pub retained_max: Offset,
     /// The last batch of each producer.
     pub producers: BTreeMap<i64, (Sent, Offset)>,
 }
@@ -82,7 +84,7 @@ impl GhostLog {
         // A log whose records are all deleted may begin behind what a crash left of it.
         self.end = end;
         (self.durable, self.written) = (end, end);
-        (self.start_min, self.start_max) = (start, start);
+        (self.start_min, self.start_max, self.retained_max) = (start, start, Offset::ZERO);
         self.producers.clear();
         for batch in &self.batches {
             if let Some(sent) = batch.producer {

@@ -15,6 +15,7 @@ pub mod executor;
 pub mod ghost;
 pub mod plan;
 pub mod random;
+pub mod retention;
 pub mod trace;
 pub mod workload;
 pub mod world;

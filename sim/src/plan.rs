@@ -5,6 +5,7 @@ use engine::{
     Durability, LogConfig,
     compaction::{CompactionConfig, DirtyRatio},
     index::IndexLimits,
+    retention::Retention,
 };
 
 use crate::random::Random;
@@ -50,6 +51,8 @@ pub struct Uses {
     pub config_changes: bool,
     pub leader_changes: bool,
     pub readers: bool,
+    /// Records have a time, and the log a size.
+    pub retention: bool,
 }
 
 /// How a life ends.
@@ -75,6 +78,14 @@ impl Plan {
         let mut draws = Random::stream(seed, "compaction");
         for log in logs.iter_mut().filter(|_| draws.one_in(3)) {
             log.compaction = Some(compaction_config(&mut draws));
+        }
+        // A stream of its own: what else a seed draws is as it was without.
+        let mut of_retention = Random::stream(seed, "retention");
+        let retains = of_retention.one_in(2);
+        for log in logs.iter_mut().filter(|_| retains) {
+            log.retention = retention(&mut of_retention, segment_bytes);
+            log.file_delete_delay_ms = of_retention.pick(&[0, 200, 5000]);
+            log.segment_jitter_ms = of_retention.pick(&[0, 0, 300]);
         }
         let journal_bytes_first = random.pick(&[64 << 10, 128 << 10, 256 << 10]);
         Self {
@@ -104,6 +115,7 @@ impl Plan {
                 config_changes: random.one_in(4),
                 leader_changes: random.one_in(2),
                 readers: random.one_in(2),
+                retention: retains,
             },
         }
     }
@@ -124,6 +136,15 @@ fn compaction_config(random: &mut Random) -> CompactionConfig {
         max_lag_ms: random.pick(&[i64::MAX, 500]),
         delete_retention_ms: random.pick(&[0, 400, 1 << 40]),
         min_dirty_ratio: DirtyRatio::new(random.pick(&[0.0, 0.3])),
+    }
+}
+
+/// So little that it is often reached.
+pub fn retention(random: &mut Random, segment_bytes: u64) -> Retention {
+    Retention {
+        delete: !random.one_in(6),
+        ms: random.pick(&[None, Some(0), Some(100), Some(600), Some(3000)]),
+        bytes: random.pick(&[None, None, Some(0), Some(1000), Some(segment_bytes), Some(3 * segment_bytes)]),
     }
 }
 

@@ -39,6 +39,7 @@ mod partitions;
 mod process;
 mod recover;
 mod removals;
+mod retention;
 mod shard;
 mod stray;
 

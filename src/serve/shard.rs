@@ -24,6 +24,7 @@ use super::{
     process::{ClosedLog, Process},
     recover::{self, Recovered},
     removals::Removals,
+    retention::Retention,
     stray,
 };
 
@@ -152,6 +153,7 @@ struct Rooms {
     removals: Rc<Removals>,
     housekeeping: Housekeeping,
     cleaner: Cleaner,
+    retention: Retention,
     server: Rc<Server<Disk>>,
 }
 
@@ -181,9 +183,8 @@ impl Rooms {
         };
         let rooms = Shard::new(parts);
         let server = Server::new(rooms.clone(), shard.ring.clone(), process.admission.clone());
-        let housekeeping = Housekeeping::default();
-        let cleaner = Cleaner::default();
-        Self { shard: rooms, store, partitions, removals, housekeeping, cleaner, server }
+        let (housekeeping, cleaner, retention) = Default::default();
+        Self { shard: rooms, store, partitions, removals, housekeeping, cleaner, retention, server }
     }
 
     fn start_pumps(&self, mesh: &Mesh<Message>) {
@@ -201,6 +202,7 @@ impl Rooms {
         rt::spawn_background(async move { store.read_ahead().await });
         self.housekeeping.start(self.store.clone());
         self.cleaner.start(self.shard.clone());
+        self.retention.start(&self.shard);
         if self.shard.id() == CONTROL_SHARD {
             rt::spawn(control::run(self.shard.clone()));
         }
@@ -270,6 +272,7 @@ impl Rooms {
         }
         idle.ok_or_else(|| anyhow!("the last commits did not end in {} s", IDLE_LIMIT.as_secs()))?;
         self.cleaner.stop().await;
+        self.retention.stop().await;
         self.housekeeping.stop().await;
         self.store.close().await.context("the store could not be closed")?;
         process.add_closed(self.closed_logs());

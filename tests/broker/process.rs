@@ -32,7 +32,9 @@ pub(crate) struct Launch {
 
 impl Launch {
     pub(crate) fn new(data: &Path) -> Self {
-        Self { data: data.to_owned(), port: free_port(), shards: 2, more: Vec::new() }
+        let launch = Self { data: data.to_owned(), port: free_port(), shards: 2, more: Vec::new() };
+        // The tests' records are from 2023. A later option wins.
+        launch.option("log.retention.ms=-1")
     }
 
     pub(crate) fn option(mut self, key_value: &str) -> Self {

@@ -136,7 +136,7 @@ impl<D: Disk> Rewrite<D> {
 
     /// As the log will hold it. It is to be named yet.
     pub(crate) fn into_segment(self) -> Segment<D::File> {
-        let mut segment = Segment::empty(self.base, self.limits);
+        let mut segment = Segment::empty(self.base, self.limits, Timestamp::NONE);
         let bytes = self.written;
         (segment.bytes, segment.written, segment.flushed, segment.allocated) = (bytes, bytes, bytes, bytes);
         segment.largest_timestamp = Some(self.indexes.time.max().timestamp);

@@ -15,6 +15,7 @@ use std::{
     task::Poll,
 };
 
+use model::Timestamp;
 use rt::pages::Blocks;
 
 use super::{Disk, Flush};
@@ -33,6 +34,7 @@ struct Node {
     live: Vec<u8>,
     /// Written since the last flush, with its place.
     pending: Vec<(usize, Vec<u8>)>,
+    modified: Timestamp,
 }
 
 #[derive(Clone)]
@@ -53,6 +55,8 @@ struct World {
     fail_at: Option<u64>,
     /// Bytes that all files together may have.
     capacity: usize,
+    /// What files say of the time when they are written.
+    now: Timestamp,
     /// The next flush fails, and what it should have flushed is lost although later flushes succeed.
     flush_fails: bool,
 }
@@ -71,6 +75,7 @@ impl MemDisk {
             operations: 0,
             fail_at: None,
             capacity,
+            now: Timestamp(0),
             flush_fails: false,
         })))
     }
@@ -85,8 +90,19 @@ impl MemDisk {
         self.0.borrow_mut().fail_at = operation;
     }
 
+    /// Has the operation come from which on everything fails?
+    pub fn is_dead(&self) -> bool {
+        let world = self.0.borrow();
+        world.fail_at.is_some_and(|at| world.operations >= at)
+    }
+
     pub fn set_capacity(&self, bytes: usize) {
         self.0.borrow_mut().capacity = bytes;
+    }
+
+    /// The time from now on, as files tell it.
+    pub fn set_now(&self, now: Timestamp) {
+        self.0.borrow_mut().now = now;
     }
 
     pub fn fail_next_flush(&self) {
@@ -206,7 +222,9 @@ impl World {
     fn renames_after_crash(&self, random: &mut u64) -> (Names, BTreeSet<PathBuf>) {
         let (mut names, mut decided) = (Names::new(), BTreeSet::new());
         for (from, to) in &self.renamed {
-            let (Some(was), Some(Entry::File(file))) = (self.durable.get(from), self.live.get(to)) else { continue };
+            let (Some(was), Some(Entry::File(file))) = (self.durable.get(from), self.live.get(to)) else {
+                continue;
+            };
             let same = matches!(was, Entry::File(old) if Rc::ptr_eq(&old.0, &file.0));
             if !same || self.live.contains_key(from) || decided.contains(from) || decided.contains(to) {
                 continue;
@@ -229,14 +247,20 @@ fn is_root(dir: &Path) -> bool {
 
 impl Entry {
     fn settled(bytes: Vec<u8>) -> Self {
-        let node = Node { durable: bytes.clone(), live: bytes, pending: Vec::new() };
+        let node = Node { durable: bytes.clone(), live: bytes, ..Node::default() };
         Self::File(MemFile(Rc::new(RefCell::new(node))))
     }
 
     fn after_crash(&self, random: &mut u64) -> Self {
         match self {
             Self::Dir => Self::Dir,
-            Self::File(file) => Self::settled(file.0.borrow().image_after_crash(random)),
+            Self::File(file) => {
+                let node = file.0.borrow();
+                let durable = node.image_after_crash(random);
+                let node =
+                    Node { live: durable.clone(), durable, pending: Vec::new(), modified: node.modified };
+                Self::File(MemFile(Rc::new(RefCell::new(node))))
+            }
         }
     }
 }
@@ -349,6 +373,7 @@ impl Disk for MemDisk {
         self.room_for(end.saturating_sub(file.0.borrow().live.len()))?;
         let mut node = file.0.borrow_mut();
         node.write(at as usize, &bytes);
+        node.modified = self.0.borrow().now;
         if flush == Flush::Dsync {
             node.flush_last();
         }
@@ -464,6 +489,15 @@ impl Disk for MemDisk {
         self.file(path)?;
         self.0.borrow_mut().live.remove(path);
         Ok(())
+    }
+
+    async fn remove_aside(&self, path: &Path) -> io::Result<()> {
+        self.remove(path).await
+    }
+
+    async fn modified(&self, path: &Path) -> io::Result<Timestamp> {
+        self.step().await?;
+        Ok(self.file(path)?.0.borrow().modified)
     }
 
     async fn remove_dir_all(&self, path: &Path) -> io::Result<()> {

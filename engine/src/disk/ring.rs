@@ -4,8 +4,10 @@ use std::{
     fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
+use model::Timestamp;
 use rt::{
     blocking,
     file::{self, Access, File},
@@ -88,6 +90,18 @@ impl Disk for RingDisk {
 
     async fn remove(&self, path: &Path) -> io::Result<()> {
         file::remove(path).await
+    }
+
+    async fn remove_aside(&self, path: &Path) -> io::Result<()> {
+        file::remove_aside(path).await
+    }
+
+    async fn modified(&self, path: &Path) -> io::Result<Timestamp> {
+        let path = path.to_owned();
+        let modified = blocking(move || fs::metadata(path)?.modified()).await?;
+        // A file from before 1970 is as old as a file can be.
+        let age = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Timestamp(age.as_millis().try_into().unwrap_or(i64::MAX)))
     }
 
     async fn remove_dir_all(&self, path: &Path) -> io::Result<()> {

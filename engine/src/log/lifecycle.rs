@@ -81,6 +81,10 @@ impl<F: Clone + 'static> Log<F> {
             let state = self.state.borrow();
             snapshots.push((state.ends.end, state.producers.snapshot()));
         }
+        if !snapshots.is_empty() || epochs.is_some() {
+            // Everything that was appended may have gone before anything of it was written.
+            self.make_dir(disk).await?;
+        }
         for (offset, bytes) in snapshots {
             disk.write_small(&self.segment_path(offset, SegmentFile::Snapshot), bytes).await?;
             let mut state = self.state.borrow_mut();
@@ -220,31 +224,6 @@ impl<F: Clone + 'static> Log<F> {
         let (tail, segments) = (&mut state.tail, &state.segments);
         let written = |base| LogState::written_of(segments, base);
         if shrink { tail.shrink_last(pool, written) } else { tail.evict_one(written) }
-    }
-
-    /// Removes whole segments below the log's start, files and all.
-    pub(crate) async fn remove_segments_below_start<D>(&self, disk: &D, _turn: &Turn<'_, F>) -> io::Result<()>
-    where
-        D: Disk<File = F>,
-    {
-        loop {
-            let base = {
-                let mut state = self.state.borrow_mut();
-                let start = state.ends.start;
-                // A segment goes when the next one begins at or below the start; the active one always stays.
-                if state.segments.len() < 2 || state.segments[1].base > start {
-                    return Ok(());
-                }
-                let segment = state.segments.pop_front().expect("two at least");
-                let next = state.segments[0].base;
-                state.tail.drop_before(next);
-                state.epochs_changed |= state.epochs.truncate_from_start(start);
-                segment.base
-            };
-            for file in SegmentFile::ALL {
-                remove_if_there(disk, &self.segment_path(base, file)).await?;
-            }
-        }
     }
 }
 

@@ -9,12 +9,15 @@ use std::{
     rc::Rc,
 };
 
-use model::{BatchView, Offset, Timestamp, TopicPartition, batch::HEADER_BYTES};
+use model::{
+    BatchView, Offset, Timestamp, TopicPartition,
+    batch::{HEADER_BYTES, crc32c},
+};
 use rt::{notify::Notify, pages::BLOCK};
 
 use super::{
-    Ends, Log, cleaning::Cleaning, LogConfig, LogState, SharedLog, read::ReadError, segment::Segment, tail::Tail,
-    write_out::segment_path,
+    Ends, Log, LogConfig, LogState, SharedLog, cleaning::Cleaning, read::ReadError, segment::Segment,
+    tail::Tail, write_out::segment_path,
 };
 use crate::{
     block_reader::BlockReader,
@@ -72,13 +75,13 @@ pub(crate) async fn open_log<D: Disk>(
     let bases = offsets_with(&names, SegmentFile::Log);
     let mut segments = VecDeque::with_capacity(bases.len().max(1));
     for &base in &bases {
-        segments.push_back(closed_segment(cache, &dir, base, config).await?);
+        segments.push_back(closed_segment(cache, &dir, base, config, now).await?);
     }
     let mut tail = Tail::default();
     let end = match segments.back_mut() {
         None => {
             let start = log_start.unwrap_or(Offset::ZERO);
-            segments.push_back(Segment::empty(start, config.index));
+            segments.push_back(Segment::empty(start, config.index, now));
             start
         }
         Some(active) => open_active(cache, &dir, active, config, &mut tail).await?,
@@ -88,10 +91,11 @@ pub(crate) async fn open_log<D: Disk>(
     let log = Rc::new_cyclic(|me| Log {
         me: me.clone(),
         id,
-        dir,
+        has_dir: Cell::new(!names.is_empty()),
         serial,
         state: RefCell::new(LogState {
             config,
+            jitter_seed: crc32c(dir.as_os_str().as_encoded_bytes()),
             segments,
             tail,
             producers: ProducerStates::new(ProducerLimits::default(), start),
@@ -116,6 +120,7 @@ pub(crate) async fn open_log<D: Disk>(
         writing_done: Notify::new(),
         offline: Cell::new(false),
         deleted: Cell::new(false),
+        dir,
     });
     if !bases.is_empty() {
         // What was scanned now need not be scanned again after the next crash.
@@ -161,10 +166,11 @@ async fn closed_segment<D: Disk>(
     dir: &Path,
     base: Offset,
     config: LogConfig,
+    now: Timestamp,
 ) -> Result<Segment<D::File>, OpenError> {
     let file = cache.disk().open(&segment_path(dir, base, SegmentFile::Log), false).await?;
     let bytes = cache.disk().file_bytes(&file).await?;
-    let mut segment = Segment::empty(base, config.index);
+    let mut segment = Segment::empty(base, config.index, now);
     (segment.bytes, segment.written, segment.flushed, segment.allocated) = (bytes, bytes, bytes, bytes);
     segment.indexes = None;
     segment.named = true;

@@ -20,6 +20,10 @@ pub(crate) struct Segment<F> {
     /// `None` until a reader wants them: closed segments load theirs on demand.
     pub(crate) indexes: Option<SegmentIndexes>,
     pub(crate) first_timestamp: Option<Timestamp>,
+    /// Of a closed segment, once somebody has looked; where no record has a timestamp, -1 or when it was written last.
+    pub(crate) largest_timestamp: Option<Timestamp>,
+    /// When it began, or was found: the age of a segment whose first record has no timestamp.
+    pub(crate) created: Timestamp,
     /// The file has its exact length and its index files are there.
     pub(crate) finished: bool,
     /// Bytes that the index files of an active segment cover: see `Log::write_active_indexes`.
@@ -31,12 +35,10 @@ pub(crate) struct Segment<F> {
     pub(crate) edition: u64,
     /// Compaction is giving it its name: it cannot be opened again, so nobody may let go of the file and the indexes.
     pub(crate) replacing: bool,
-    /// Of the newest record, once somebody wanted to know it of a closed segment.
-    pub(crate) largest_timestamp: Option<Timestamp>,
 }
 
 impl<F> Segment<F> {
-    pub(crate) fn empty(base: Offset, limits: IndexLimits) -> Self {
+    pub(crate) fn empty(base: Offset, limits: IndexLimits, now: Timestamp) -> Self {
         Self {
             base,
             bytes: 0,
@@ -47,12 +49,13 @@ impl<F> Segment<F> {
             named: false,
             indexes: Some(SegmentIndexes::new(base, limits)),
             first_timestamp: None,
+            largest_timestamp: None,
+            created: now,
             finished: false,
             indexed: 0,
             length_flushed: true,
             edition: 0,
             replacing: false,
-            largest_timestamp: None,
         }
     }
 }

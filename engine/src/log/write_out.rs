@@ -109,7 +109,8 @@ impl<F: Clone + 'static> Log<F> {
             .segments
             .iter()
             .rev()
-            .take_while(|s| s.written < s.bytes)
+            // An empty one may have been begun behind the others.
+            .take_while(|s| s.written < s.bytes || s.bytes == 0)
             .map(|s| s.bytes - s.written)
             .sum()
     }
@@ -172,7 +173,7 @@ impl<F: Clone + 'static> Log<F> {
             .segments
             .iter()
             .rev()
-            .take_while(|s| s.written < s.bytes || s.base > goal.segment)
+            .take_while(|s| s.written < s.bytes || s.bytes == 0 || s.base > goal.segment)
             .last()?;
         let bytes = if first.base == goal.segment { first.bytes.min(goal.bytes) } else { first.bytes };
         (first.base <= goal.segment && first.written < bytes).then_some((first.base, first.written, bytes))
@@ -235,16 +236,23 @@ impl<F: Clone + 'static> Log<F> {
 
     /// The partition's folder, made the first time something is written: a topic of a thousand partitions costs nothing
     /// until then. Its name becomes durable with the checkpoint that lets go of the journal's copy.
-    async fn make_dir<D>(&self, disk: &D) -> io::Result<()>
+    pub(super) async fn make_dir<D>(&self, disk: &D) -> io::Result<()>
     where
         D: Disk<File = F>,
     {
-        match disk.create_dir(&self.dir).await {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            done => done?,
+        if self.has_dir.get() {
+            return Ok(());
         }
-        let metadata = PartitionMetadata { topic_id: self.id.topic }.write();
-        disk.write_small(&self.dir.join(PARTITION_METADATA_FILE), metadata).await
+        match disk.create_dir(&self.dir).await {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(()) => {
+                let metadata = PartitionMetadata { topic_id: self.id.topic }.write();
+                disk.write_small(&self.dir.join(PARTITION_METADATA_FILE), metadata).await?;
+            }
+        }
+        self.has_dir.set(true);
+        Ok(())
     }
 
     /// Prepares the file for more of the same while nobody waits.

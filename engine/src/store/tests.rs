@@ -19,6 +19,8 @@ use crate::{
     residents::Limits,
 };
 
+mod retention;
+
 const DATA: &str = "/data";
 /// Polls after which a future that still waits will wait for ever.
 const POLLS_MAX: usize = 200_000;
@@ -289,7 +291,7 @@ fn a_commit_beside_the_journal_waits_for_room() {
 }
 
 fn small_segments() -> LogConfig {
-    LogConfig { segment_bytes: 100 << 10, ..LogConfig::default() }
+    LogConfig { segment_bytes: 100 << 10, file_delete_delay_ms: 0, ..LogConfig::default() }
 }
 
 /// Deleting records is how somebody makes room.
@@ -305,6 +307,7 @@ fn records_are_deleted_on_a_full_disk() {
     let before = used(&disk);
     disk.set_capacity(before);
     assert_eq!(block_on(store.delete_records(&log, Offset(2))).expect("there is a reserve"), Offset(2));
+    block_on(store.remove_dropped(Timestamp(0)));
     assert!(used(&disk) < before - (180 << 10));
     let starts = disk.contents(&log_starts_path(Path::new(DATA), 0)).expect("it was written");
     assert!(String::from_utf8(starts).unwrap().contains(" 0 2\n"));

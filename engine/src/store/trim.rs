@@ -1,20 +1,22 @@
-//! What leaves a store: records below a new log start, and whole logs.
+//! What leaves a store: records below a new log start, by request or because their time is over, and whole logs.
 
 use std::{io, path::PathBuf};
 
-use model::{Offset, TopicPartition};
+use model::{Offset, Timestamp, TopicPartition};
 
 use super::{JOURNAL_DIR, Store, log_starts_path};
 use crate::{
     checkpoint::OffsetCheckpoint,
     disk::{Disk, is_full},
-    log::{SharedLog, lifecycle::remove_if_there},
+    log::{SharedLog, lifecycle::remove_if_there, read::ReadError},
     properties::names::{self, DirState},
 };
 
 /// Kept so that records can be deleted on a full disk, where that is the way to make room: their new start wants a new
 /// file first. It holds the starts of some five thousand logs.
 const RESERVE_BYTES: usize = 256 << 10;
+/// Segments of a log whose files are renamed in one turn, so that its writers wait for no more.
+const RENAMED_IN_ONE_TURN: usize = 8;
 
 /// Releases the file of the log starts when it goes.
 struct StartsTurn<'a, D: Disk>(&'a Store<D>);
@@ -27,25 +29,99 @@ impl<D: Disk> Drop for StartsTurn<'_, D> {
 }
 
 impl<D: Disk> Store<D> {
-    /// Moves a log's start forward (DeleteRecords). On return the new start would survive a crash; whole segments below
-    /// it are gone. Nobody sees the new start before it is durable.
+    /// Moves a log's start forward (DeleteRecords). On return the new start would survive a crash, and nobody finds whole
+    /// segments below it any more. Nobody sees the new start before it is durable.
     pub async fn delete_records(&self, log: &SharedLog<D::File>, start: Offset) -> io::Result<Offset> {
-        {
-            // Each file holds the starts of all logs, so the next one must know this one's.
-            let _turn = self.starts_turn().await;
-            let ends = log.ends();
-            let start = start.min(ends.end);
-            if start > ends.start {
-                let mut starts = self.log_starts();
-                starts.set(&log.id.topic.to_string(), log.id.partition, start);
-                self.write_log_starts(&starts).await?;
-                log.state.borrow_mut().ends.start = start;
+        self.move_starts(&[(log.clone(), start)]).await?;
+        self.drop_below_start(log).await?;
+        Ok(log.ends().start)
+    }
+
+    /// Lets go of what some logs need not keep any more: each by its own configuration, and up to its high watermark.
+    /// Answers the logs that begin later now. An error of one log is told, and does not keep the others.
+    pub async fn retain(
+        &self,
+        logs: &[(SharedLog<D::File>, Offset)],
+        now: Timestamp,
+    ) -> Vec<SharedLog<D::File>> {
+        let mut starts = Vec::new();
+        for (log, high) in logs {
+            if self.failure.borrow().is_some() {
+                return Vec::new();
+            }
+            if log.offline.get() || log.deleted.get() {
+                continue;
+            }
+            match log.start_by_retention(&self.cache, *high, now).await {
+                Ok(start) => starts.extend(start.map(|start| (log.clone(), start))),
+                // It was dropped meanwhile.
+                Err(ReadError::OutOfRange) => {}
+                Err(error) => {
+                    tracing::warn!(dir = %log.dir.display(), %error, "whether records have had their time is not known: they stay");
+                }
             }
         }
-        if let Some(turn) = log.turn().await {
-            log.remove_segments_below_start(&self.disk, &turn).await?;
+        if let Err(error) = self.move_starts(&starts).await {
+            tracing::error!(%error, "the logs' starts could not be written, so records stay beyond their time");
+            return Vec::new();
         }
-        Ok(log.ends().start)
+        for (log, _) in &starts {
+            self.want_checkpoint_of(log, now);
+            if let Err(error) = self.drop_below_start(log).await {
+                tracing::error!(dir = %log.dir.display(), %error, "files of dropped segments stay until the next start");
+            }
+        }
+        starts.into_iter().map(|(log, _)| log).collect()
+    }
+
+    /// Moves the starts of many logs with one write.
+    async fn move_starts(&self, moves: &[(SharedLog<D::File>, Offset)]) -> io::Result<()> {
+        let forward = |(log, start): &(SharedLog<D::File>, Offset)| {
+            let ends = log.ends();
+            let start = (*start).min(ends.end);
+            (start > ends.start && !log.deleted.get()).then(|| (log.clone(), start))
+        };
+        if !moves.iter().any(|one| forward(one).is_some()) {
+            return Ok(());
+        }
+        // Each file holds the starts of all logs, so the next one must know these.
+        let _turn = self.starts_turn().await;
+        let moves: Vec<_> = moves.iter().filter_map(forward).collect();
+        let mut starts = self.log_starts();
+        for (log, start) in &moves {
+            starts.set(&log.id.topic.to_string(), log.id.partition, *start);
+        }
+        self.write_log_starts(&starts).await?;
+        for (log, start) in moves {
+            log.state.borrow_mut().ends.start = start;
+        }
+        Ok(())
+    }
+
+    /// The epochs have changed, and a segment that began for this left a snapshot behind.
+    fn want_checkpoint_of(&self, log: &SharedLog<D::File>, now: Timestamp) {
+        let mut state = log.state.borrow_mut();
+        if !state.unsynced {
+            (state.unsynced, state.unsynced_since) = (true, now);
+            self.unsynced.borrow_mut().push(log.clone());
+        }
+    }
+
+    /// Lets go of whole segments below a log's start; their files wait for their end.
+    async fn drop_below_start(&self, log: &SharedLog<D::File>) -> io::Result<()> {
+        let Some(turn) = log.turn().await else { return Ok(()) };
+        let bases = log.forget_below_start(&turn);
+        drop(turn);
+        let delay_ms = log.config().file_delete_delay_ms;
+        for some in bases.chunks(RENAMED_IN_ONE_TURN) {
+            // Whoever deleted the log has taken the files along.
+            let Some(turn) = log.turn().await else { return Ok(()) };
+            for &base in some {
+                log.set_files_aside(&self.disk, base, &turn).await?;
+                self.dropped.add(&log.dir, base, delay_ms);
+            }
+        }
+        Ok(())
     }
 
     async fn starts_turn(&self) -> StartsTurn<'_, D> {
@@ -95,6 +171,9 @@ impl<D: Disk> Store<D> {
                 starts.set(&log.id.topic.to_string(), log.id.partition, start);
             }
         }
+        for (id, start) in self.unopened.borrow().iter() {
+            starts.set(&id.topic.to_string(), id.partition, *start);
+        }
         starts
     }
 
@@ -107,6 +186,7 @@ impl<D: Disk> Store<D> {
         topic: &str,
         unique: [u8; 16],
     ) -> io::Result<Option<PathBuf>> {
+        self.unopened.borrow_mut().remove(&id);
         let Some(log) = self.logs.borrow_mut().remove(&id) else { return Ok(None) };
         log.deleted.set(true);
         self.unsynced.borrow_mut().retain(|l| !std::rc::Rc::ptr_eq(l, &log));

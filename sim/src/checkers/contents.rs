@@ -48,14 +48,14 @@ pub fn split(bytes: &[u8]) -> Vec<Vec<u8>> {
 pub fn check(what: &str, ghost: &GhostLog, found: &[Vec<u8>], ends: &Ends) {
     let promised = ghost.durable;
     // Of a log with nothing safe in it a power cut may leave what was last, whose segment had a name sooner.
-    let start_is_free = promised <= ghost.start_max && ends.start <= ghost.end;
+    let start_max = ghost.start_max.max(ghost.retained_max);
+    let start_is_free = promised <= start_max && ends.start <= ghost.end;
     assert!(
-        ghost.start_min <= ends.start
-            && (start_is_free || ends.start <= ghost.start_max.max(ghost.start_min)),
+        ghost.start_min <= ends.start && (start_is_free || ends.start <= start_max.max(ghost.start_min)),
         "{what}: the log starts at {}, and deletions say {} to {}",
         ends.start,
         ghost.start_min,
-        ghost.start_max
+        start_max
     );
     assert!(
         ends.end >= promised,
