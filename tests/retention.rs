@@ -125,6 +125,9 @@ fn old_records_go_also_those_of_a_quiet_topic() {
     for topic in ["kept", "compacted", "forever"] {
         assert_eq!(start_of(&mut client, topic), 0, "{topic}");
     }
+    // What is deleted from a compacted log is for compaction to say.
+    assert_eq!(client.delete_records("compacted", 0, 5), Err(ErrorCode::PolicyViolation));
+    assert_eq!(client.delete_records("forever", 0, 5), Ok(5));
     // All of a log that nobody writes to, its only segment included.
     assert_eq!(client.alter_topic("t", "retention.ms", 0, Some("1")), ErrorCode::None);
     wait_for_start(&mut client, "t", "all of it goes", |start| start == 30);

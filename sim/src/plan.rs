@@ -76,8 +76,10 @@ impl Plan {
         let log_count = random.between(1, 5);
         let mut logs: Vec<_> = (0..log_count).map(|_| log_config(&mut random, segment_bytes)).collect();
         let mut draws = Random::stream(seed, "compaction");
-        for log in logs.iter_mut().filter(|_| draws.one_in(3)) {
-            log.compaction = Some(compaction_config(&mut draws));
+        for log in &mut logs {
+            if draws.one_in(3) {
+                log.compaction = Some(compaction_config(&mut draws));
+            }
         }
         // A stream of its own: what else a seed draws is as it was without.
         let mut of_retention = Random::stream(seed, "retention");

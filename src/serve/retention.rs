@@ -112,7 +112,9 @@ async fn retain<D: Disk>(shard: &Shard<D>, partitions: &[Rc<Partition<D>>]) {
     for log in shard.store().retain(&logs, rt::timer::wall()).await {
         let Some(partition) = shard.table().find(log.id()) else { continue };
         shard.table().moved(&partition);
-        tracing::info!(partition = %log.id(), start = %log.ends().start, "segments have had their time");
+        let topic = shard.image().topic_by_id(log.id().topic).map(|topic| topic.name.clone());
+        let (topic, partition) = (topic.unwrap_or_default(), log.id().partition);
+        tracing::info!(%topic, %partition, start = %log.ends().start, "the oldest records have had their time");
     }
 }
 

@@ -86,6 +86,10 @@ impl<D: Disk> Owner<D> {
     async fn delete_records_of(&self, part: &DeleteRecordsPart) -> Result<Offset, ErrorCode> {
         let partition = self.find(part.id)?;
         partition.check_epoch(model::LeaderEpoch::NONE).map_err(|error| error.code())?;
+        let config = partition.log().config();
+        if config.compaction.is_some() && !config.retention.delete {
+            return Err(ErrorCode::PolicyViolation);
+        }
         let high = partition.watermarks().high;
         let before = if part.before == Offset::NONE { high } else { part.before };
         if before < Offset::ZERO || before > high {
