@@ -23,10 +23,10 @@ mod chunk_cache;
 mod concurrent;
 mod residents;
 
-pub use disk::Disk;
+pub use disk::{Disk, DiskFigures};
 pub use log::{
     AppendError, Appended, Durability, Ends, Log, LogConfig, SharedLog,
     open::OpenError,
     read::{ReadBatches, ReadError, ReadRange},
 };
-pub use store::{Failed, Store, StoreOptions};
+pub use store::{Failed, Store, StoreFigures, StoreOptions};

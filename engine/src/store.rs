@@ -26,6 +26,7 @@ use crate::{
 
 mod checkpoint;
 mod commit;
+mod figures;
 mod maintain;
 mod trim;
 
@@ -33,6 +34,7 @@ mod trim;
 mod tests;
 
 pub use commit::Failed;
+pub use figures::StoreFigures;
 
 /// Folder of the journals within the data directory.
 pub const JOURNAL_DIR: &str = "journal";
@@ -85,6 +87,7 @@ pub struct Store<D: Disk> {
     committing: Cell<bool>,
     /// Housekeeping has ended: nobody makes room on a full disk any more.
     closing: Cell<bool>,
+    counts: figures::Counts,
 }
 
 impl<D: Disk> Store<D> {
@@ -130,6 +133,7 @@ impl<D: Disk> Store<D> {
             serial: Cell::new(0),
             committing: Cell::new(false),
             closing: Cell::new(false),
+            counts: figures::Counts::default(),
         }))
     }
 
