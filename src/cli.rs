@@ -23,7 +23,7 @@ Examples:
   tailrace serve --listen 0.0.0.0:9092 -o advertised.listeners=PLAINTEXT://logs.example.org:9092
   tailrace serve -o num.partitions=4 -o log.durability=written
 
-What -o says goes before --data and --listen, and they go before the file. The names are Kafka's.
+What -o says goes before --data, --listen and --metrics, and they go before the file. The names are Kafka's.
 SIGTERM or SIGINT stops the broker in order; a second one ends it at once (nothing acknowledged is lost, the next
 start takes a moment longer).";
 
@@ -93,6 +93,9 @@ pub struct ServeArgs {
     /// Where to listen, HOST:PORT (listeners) [default: 127.0.0.1:9092]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
+    /// Where to serve metrics to Prometheus, HOST:PORT (metrics.listener) [default: nowhere]
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<String>,
     /// How many shards, each a thread bound to a core [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub shards: Option<u16>,

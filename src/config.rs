@@ -2,7 +2,7 @@
 //! `coordinator::config`; here is only which source wins.
 //!
 //! ```text
-//!   defaults  <  --config FILE  <  --data, --listen  <  -o key=value
+//!   defaults  <  --config FILE  <  --data, --listen, --metrics  <  -o key=value
 //! ```
 
 use std::{collections::BTreeSet, fs};
@@ -24,6 +24,7 @@ use crate::cli::ServeArgs;
 
 const LOG_DIRS: &str = "log.dirs";
 const LISTENERS: &str = "listeners";
+const METRICS_LISTENER: &str = "metrics.listener";
 const ADVERTISED_LISTENERS: &str = "advertised.listeners";
 const DATA_DEFAULT: &str = "./tailrace-data";
 /// Whoever says nothing about the network gets nothing from it.
@@ -74,7 +75,8 @@ fn defaults(args: &ServeArgs) -> Pairs {
 fn command_line(args: &ServeArgs) -> Pairs {
     let data = args.data.as_ref().map(|dir| (LOG_DIRS.to_owned(), dir.display().to_string()));
     let listen = args.listen.as_ref().map(|address| (LISTENERS.to_owned(), listener(address)));
-    data.into_iter().chain(listen).collect()
+    let metrics = args.metrics.as_ref().map(|address| (METRICS_LISTENER.to_owned(), address.clone()));
+    data.into_iter().chain(listen).chain(metrics).collect()
 }
 
 fn listener(address: &str) -> String {

@@ -14,6 +14,7 @@ mod consumer;
 mod coordinator;
 mod describe;
 mod expiry;
+mod figures;
 mod kind;
 mod offsets;
 mod protocol;

@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use model::Offset;
+use model::{Offset, figures::Count};
 use rt::{
     notify::Notify,
     pages::{BLOCK, PAGE_MAX, Page, PagePool, PageSlice},
@@ -150,6 +150,10 @@ pub(crate) struct ChunkCache<D: Disk> {
     ahead: RefCell<Vec<Ahead<D::File>>>,
     ahead_wanted: Notify,
     residents: Residents<D::File>,
+    pub(crate) hits: Count,
+    pub(crate) misses: Count,
+    /// Pieces read before anybody asked.
+    pub(crate) read_ahead: Count,
 }
 
 /// Which bytes of which file.
@@ -175,6 +179,9 @@ impl<D: Disk> ChunkCache<D> {
             ahead: RefCell::default(),
             ahead_wanted: Notify::new(),
             residents: Residents::new(Limits::default()),
+            hits: Count::default(),
+            misses: Count::default(),
+            read_ahead: Count::default(),
         }
     }
 
@@ -218,9 +225,15 @@ impl<D: Disk> ChunkCache<D> {
                 self.want_next(key, place.file, place.file_bytes);
             }
             let load = match found {
-                Some(Ok(slice)) => return Ok(slice.slice(within..slice.len())),
+                Some(Ok(slice)) => {
+                    self.hits.add(1);
+                    return Ok(slice.slice(within..slice.len()));
+                }
                 Some(Err(load)) => load,
-                None => self.begin(key, place.file, place.file_bytes, false)?,
+                None => {
+                    self.misses.add(1);
+                    self.begin(key, place.file, place.file_bytes, false)?
+                }
             };
             // Not looked up again: whoever needs memory may have evicted it by then. Without an answer the read failed
             // for another: this one tries itself, and sees the error of its own.
@@ -261,6 +274,7 @@ impl<D: Disk> ChunkCache<D> {
                     if !self.slots.borrow().contains_key(&key)
                         && let Ok(load) = self.begin(key, &file, file_bytes, true)
                     {
+                        self.read_ahead.add(1);
                         // A failed read ahead is no news: the reader who needs the bytes will see the error.
                         let _ = self.wait_for(key, load).await;
                     }

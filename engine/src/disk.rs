@@ -8,8 +8,11 @@ use std::{future::Future, io, path::Path};
 use model::Timestamp;
 use rt::pages::Blocks;
 
+mod figures;
 pub mod mem;
 pub mod ring;
+
+pub use figures::DiskFigures;
 
 /// What a write waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +66,11 @@ pub trait Disk: Clone + 'static {
     fn replace_small(&self, path: &Path, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>>;
     /// Writes a little file that can be rebuilt (an index): not durable, not atomic.
     fn write_small(&self, path: &Path, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>>;
+
+    /// What it has done so far; a disk that counts nothing says nothing.
+    fn figures(&self) -> Option<DiskFigures> {
+        None
+    }
 }
 
 /// Is the disk full (and will the same call work again once there is room)?

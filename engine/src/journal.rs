@@ -150,6 +150,11 @@ impl<D: Disk> Journal<D> {
         frame::frame_bytes(body_bytes) as u64 + FRAMES_FROM <= self.capacity()
     }
 
+    /// Memory of its pages: what is being written now, and what is mapped for it.
+    pub fn page_bytes(&self) -> (usize, usize) {
+        (self.pages.in_use_bytes(), self.pages.mapped_bytes())
+    }
+
     pub fn live_bytes(&self) -> u64 {
         self.state.borrow().space.live_bytes()
     }

@@ -25,10 +25,10 @@ mod chunk_cache;
 mod concurrent;
 mod residents;
 
-pub use disk::Disk;
+pub use disk::{Disk, DiskFigures};
 pub use log::{
     AppendError, Appended, Durability, Ends, Log, LogConfig, SharedLog,
     open::OpenError,
     read::{ReadBatches, ReadError, ReadRange},
 };
-pub use store::{Compacted, CompactionBudget, Failed, Store, StoreOptions};
+pub use store::{Compacted, CompactionBudget, Failed, Store, StoreFigures, StoreOptions};

@@ -175,6 +175,8 @@ pub struct Log<F> {
     /// One segment write of a log at a time: a block is never in flight twice.
     pub(crate) writing: Cell<bool>,
     pub(crate) writing_done: rt::notify::Notify,
+    /// Bytes that went to segment files.
+    pub(crate) written_out: model::figures::Count,
     pub(crate) offline: Cell<bool>,
     pub(crate) deleted: Cell<bool>,
 }
@@ -248,6 +250,15 @@ impl<F: Clone + 'static> Log<F> {
     /// Bytes of records the log holds, as DescribeLogDirs shows them.
     pub fn bytes(&self) -> u64 {
         self.state.borrow().segments.iter().map(|s| s.bytes).sum()
+    }
+
+    pub fn segment_count(&self) -> usize {
+        self.state.borrow().segments.len()
+    }
+
+    /// Memory that its newest bytes lie in.
+    pub fn tail_bytes(&self) -> usize {
+        self.state.borrow().tail.bytes()
     }
 
     /// The epoch and end offset for OffsetForLeaderEpoch.

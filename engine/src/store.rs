@@ -28,6 +28,7 @@ mod checkpoint;
 mod commit;
 mod compact;
 mod dropped;
+mod figures;
 mod maintain;
 mod trim;
 
@@ -37,6 +38,7 @@ mod tests;
 pub use commit::Failed;
 pub use compact::{Compacted, CompactionBudget, cleaner_offsets_path};
 use dropped::Dropped;
+pub use figures::StoreFigures;
 
 /// Folder of the journals within the data directory.
 pub const JOURNAL_DIR: &str = "journal";
@@ -96,6 +98,7 @@ pub struct Store<D: Disk> {
     committing: Cell<bool>,
     /// Housekeeping has ended: nobody makes room on a full disk any more.
     closing: Cell<bool>,
+    counts: figures::Counts,
 }
 
 impl<D: Disk> Store<D> {
@@ -145,6 +148,7 @@ impl<D: Disk> Store<D> {
             checkpoint_wanted: Cell::new(false),
             committing: Cell::new(false),
             closing: Cell::new(false),
+            counts: figures::Counts::default(),
         }))
     }
 

@@ -3,6 +3,7 @@
 
 pub mod batch;
 pub mod error_code;
+pub mod figures;
 pub mod ids;
 pub mod offset;
 pub mod time;

@@ -10,23 +10,30 @@
 //! soon as its place in the log is settled. The socket is not read while too many requests are under way, too many bytes
 //! wait to be sent, or the shard has no room; then TCP holds the client back.
 
-use std::{cell::Cell, io, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    io,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use engine::Disk;
 use model::Millis;
 use rt::net::{OutPart, Stream};
+use smallvec::SmallVec;
 
 pub(crate) mod answers;
 pub(crate) mod budget;
 pub(crate) mod frames;
 
 use self::{
-    answers::{Answers, Next},
+    answers::{Answers, Ended, Next},
     budget::{FREE_BYTES, Share},
     frames::Frames,
 };
 use crate::{
     handlers::{Step, dispatch},
+    metrics::Started,
     request::{Peer, Request},
     response::Response,
     shard::Shard,
@@ -109,11 +116,12 @@ impl<D: Disk> Connection<D> {
         };
         let request = Request::read(frame, self.peer.clone())
             .map_err(|bad| End::Bad(format!("a request head: {bad}")))?;
+        let started = Started::now(request.key);
         let step = dispatch(&self.shard, request);
         if matches!(step, Step::Wait(_)) {
             frames.rest();
         }
-        self.finish(step).await;
+        self.finish(started, step).await;
         *share = None;
         rt::yield_if_needed().await;
         Ok(())
@@ -148,13 +156,13 @@ impl<D: Disk> Connection<D> {
         Ok(())
     }
 
-    async fn finish(&self, mut step: Step) {
+    async fn finish(&self, started: Started, mut step: Step) {
         loop {
             step = match step {
-                Step::Answer(response) => return self.answers.push(response),
-                Step::Silent => return,
+                Step::Answer(response) => return self.answers.push(started, response),
+                Step::Silent => return self.shard.metrics().ended(started, Instant::now()),
                 Step::Close(why) => return self.answers.close(why),
-                Step::Ordered(later) => return self.answers.push_later(later),
+                Step::Ordered(later) => return self.answers.push_later(started, later),
                 Step::Wait(future) => {
                     self.handling.set(true);
                     let step = future.await;
@@ -170,11 +178,14 @@ impl<D: Disk> Connection<D> {
     pub(crate) async fn write(&self) {
         loop {
             match self.answers.next().await {
-                Next::Send(responses) => {
+                Next::Send(ended) => {
+                    let (starts, responses) = self.note(ended);
                     let bytes: usize = responses.iter().map(Response::total_bytes).sum();
                     if self.send(responses).await.is_err() {
                         break;
                     }
+                    let now = Instant::now();
+                    starts.into_iter().for_each(|started| self.shard.metrics().ended(started, now));
                     self.shard.metrics().bytes_out.add(bytes as u64);
                     self.active.set(self.shard.clock().now());
                 }
@@ -189,6 +200,16 @@ impl<D: Disk> Connection<D> {
         self.answers.abandon();
         // Wakes the reader, if it still waits for the client.
         let _ = self.stream.shutdown();
+    }
+
+    fn note(&self, ended: Vec<Ended>) -> (SmallVec<[Started; 8]>, Vec<Response>) {
+        let starts = ended.iter().map(|ended| ended.started).collect();
+        let responses = ended.into_iter().filter_map(|ended| {
+            let response = ended.response?;
+            self.shard.metrics().answered(ended.started, response.errors());
+            Some(response)
+        });
+        (starts, responses.collect())
     }
 
     /// Answers without records go as one piece; records go as the pages they lie in.

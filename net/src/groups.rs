@@ -38,6 +38,7 @@ use crate::{
 };
 
 mod ask;
+mod figures;
 mod load;
 
 pub use ask::{GroupAnswer, GroupAsk, GroupRequest, KnownOffset};

@@ -35,5 +35,5 @@ pub use clock::Clock;
 pub use control::{ControlInbox, ControlPort, Images, Outcome, Proposal, Responder};
 pub use listener::Server;
 pub use mesh::{Link, Message};
-pub use metrics::Metrics;
+pub use metrics::{About, Metrics, MetricsServer};
 pub use shard::{Shard, ShardParts};

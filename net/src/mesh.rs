@@ -25,6 +25,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     ask::{Answer, Ask},
     control::{Outcome, Proposal},
+    metrics::Snapshot,
     owner::{AskId, Owner, ReplyTo},
     transit::Transit,
 };
@@ -47,6 +48,9 @@ pub enum Message {
     Pressed(bool),
     /// To shard 0: the sender acts on everything up to this offset of the metadata.
     Applied(Offset),
+    /// From shard 0: what do you count? The number is the asker's own.
+    Scrape(u64),
+    Scraped(u64, Box<Snapshot>),
 }
 
 /// The way to the other shards. Sending never waits; when too much waits to be sent, a shard stops taking in work. What

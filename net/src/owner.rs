@@ -10,11 +10,14 @@
 //! returns, and messages of one shard arrive in order, so batches of one connection reach the log in the order sent,
 //! also across shards.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
 use coordinator::{BrokerConfig, Image, metadata::Topic};
 use engine::{Disk, Store};
-use model::{ErrorCode, ShardId};
+use model::{
+    ErrorCode, ShardId,
+    figures::{Distribution, Histogram, LATENCY_NS},
+};
 use replication::{Partition, PartitionError, PartitionTable, Ticket, Woken};
 use rustc_hash::FxHashMap;
 
@@ -25,6 +28,7 @@ use crate::{
     groups::Groups,
     jobs::Jobs,
     mesh::{Link, Message},
+    metrics::nanos_between,
 };
 
 mod failures;
@@ -62,6 +66,7 @@ struct Parked {
     id: AskId,
     reply: ReplyTo,
     errand: Errand,
+    since: Instant,
 }
 
 enum Errand {
@@ -79,6 +84,9 @@ pub struct Owner<D: Disk> {
     parked: RefCell<FxHashMap<Ticket, Parked>>,
     /// Fetches under way, so that they can be given up: with their ticket while they are parked.
     fetches: RefCell<FxHashMap<AskId, Option<Ticket>>>,
+    /// How long asks were parked.
+    produce_waits: Histogram,
+    fetch_waits: Histogram,
 }
 
 impl<D: Disk> Owner<D> {
@@ -91,7 +99,8 @@ impl<D: Disk> Owner<D> {
     ) -> Self {
         let groups = Groups::new(store.clone(), table.clone(), link.clone(), clock, config);
         let (jobs, parked, fetches) = (Jobs::default(), RefCell::default(), RefCell::default());
-        Self { store, table, link, clock, jobs, groups, parked, fetches }
+        let (produce_waits, fetch_waits) = (Histogram::new(LATENCY_NS), Histogram::new(LATENCY_NS));
+        Self { store, table, link, clock, jobs, groups, parked, fetches, produce_waits, fetch_waits }
     }
 
     pub fn store(&self) -> &Rc<Store<D>> {
@@ -155,9 +164,20 @@ impl<D: Disk> Owner<D> {
         }
     }
 
-    /// Asks that wait, for metrics.
     pub fn parked_count(&self) -> usize {
         self.parked.borrow().len()
+    }
+
+    /// Produces and fetches that wait.
+    pub(crate) fn parked_counts(&self) -> (usize, usize) {
+        let parked = self.parked.borrow();
+        let produces = parked.values().filter(|parked| matches!(parked.errand, Errand::Produce(_))).count();
+        (produces, parked.len() - produces)
+    }
+
+    /// How long asks waited until they were woken, by Kafka's name of the API.
+    pub(crate) fn wait_times(&self) -> [(&'static str, Distribution); 2] {
+        [("Produce", self.produce_waits.distribution()), ("Fetch", self.fetch_waits.distribution())]
     }
 
     /// Ends waits as they come to their end, for ever. One pump a shard.
@@ -166,12 +186,14 @@ impl<D: Disk> Owner<D> {
             for (ticket, why) in self.table.woken().await {
                 let parked = self.parked.borrow_mut().remove(&ticket);
                 match parked {
-                    Some(Parked { id, reply, errand: Errand::Produce(pending) }) => {
+                    Some(Parked { id, reply, errand: Errand::Produce(pending), since }) => {
+                        self.produce_waits.observe(nanos_between(since, Instant::now()));
                         let produced = self.produced(pending, why);
                         self.reply(id, reply, Answer::Produce(produced));
                     }
-                    Some(Parked { id, reply, errand: Errand::Fetch(ask) }) => {
-                        self.wake_fetch(id, ask, reply, why)
+                    Some(Parked { id, reply, errand: Errand::Fetch(ask), since }) => {
+                        self.fetch_waits.observe(nanos_between(since, Instant::now()));
+                        self.wake_fetch(id, ask, reply, why);
                     }
                     // An append of a group, or given up in the meantime.
                     None => self.groups.woken(ticket, why),
@@ -187,7 +209,8 @@ impl<D: Disk> Owner<D> {
         self.jobs.run_worker().await;
     }
 
-    fn park(&self, ticket: Ticket, parked: Parked) {
+    fn park(&self, ticket: Ticket, id: AskId, reply: ReplyTo, errand: Errand) {
+        let parked = Parked { id, reply, errand, since: Instant::now() };
         let before = self.parked.borrow_mut().insert(ticket, parked);
         assert!(before.is_none(), "a ticket is parked once");
     }

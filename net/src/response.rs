@@ -48,6 +48,11 @@ impl Response {
         self.writer.total_bytes()
     }
 
+    /// Codes of the errors in it, and how often each.
+    pub fn errors(&self) -> &[(i16, u64)] {
+        self.writer.errors()
+    }
+
     pub fn has_records(&self) -> bool {
         !self.writer.holes().is_empty()
     }

@@ -132,6 +132,11 @@ impl FetchSessions {
         self.sessions.len()
     }
 
+    /// Of all sessions together.
+    pub fn partition_count(&self) -> usize {
+        self.partitions
+    }
+
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }

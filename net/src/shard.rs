@@ -19,7 +19,7 @@ use crate::{
     control::{ControlPort, Images},
     jobs,
     mesh::{Asks, Link, Message},
-    metrics::Metrics,
+    metrics::{Metrics, Scrapes, run_snapshots},
     owner::{AskId, Owner, ReplyTo},
     pressure::Pressure,
     producer_ids::ProducerIds,
@@ -64,6 +64,7 @@ pub struct Shard<D: Disk> {
     pub(crate) sessions: RefCell<FetchSessions>,
     pub(crate) producer_ids: ProducerIds,
     metrics: Metrics,
+    scrapes: Scrapes,
     clock: Clock,
 }
 
@@ -92,6 +93,7 @@ impl<D: Disk> Shard<D> {
             pressure: Pressure::new(id, count, link.clone()),
             transit,
             starved: Notify::new(),
+            scrapes: Scrapes::new(id, link.clone()),
             frames: FrameBudget::new(usize::try_from(frame_bytes_max).unwrap_or(0)),
             link,
             sessions: RefCell::new(FetchSessions::new(id, count, slots.div_ceil(usize::from(count)), seed)),
@@ -140,6 +142,9 @@ impl<D: Disk> Shard<D> {
     }
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+    pub(crate) fn scrapes(&self) -> &Scrapes {
+        &self.scrapes
     }
     pub fn clock(&self) -> Clock {
         self.clock
@@ -214,6 +219,8 @@ impl<D: Disk> Shard<D> {
             Message::Image(image) => self.images.arrived(image),
             Message::Pressed(pressed) => self.pressure.heard(from, pressed),
             Message::Applied(offset) => self.images.applied_by(from, offset),
+            Message::Scrape(number) => self.scrapes.asked_by(from, number),
+            Message::Scraped(number, snapshot) => self.scrapes.answered(number, *snapshot),
         }
     }
 
@@ -269,6 +276,7 @@ impl<D: Disk> Shard<D> {
         rt::spawn(async move { groups.run_deadlines().await });
         let shard = self.clone();
         rt::spawn(async move { shard.run_pressure().await });
+        rt::spawn_background(run_snapshots(self.clone()));
         for _ in 0..jobs::WORKERS {
             let owner = self.owner.clone();
             rt::spawn(async move { owner.run_worker().await });

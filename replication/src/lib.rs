@@ -7,9 +7,11 @@
 pub mod leader;
 pub mod partition;
 pub mod table;
+pub mod traffic;
 pub mod waiters;
 
 pub use leader::Leader;
 pub use partition::{AppendRules, Isolation, Lineage, Partition, PartitionError, PartitionState, ReadFrom};
 pub use table::PartitionTable;
+pub use traffic::Traffic;
 pub use waiters::{Need, Place, Ticket, Woken};

@@ -13,7 +13,7 @@ use engine::{
 };
 use model::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition, Watermarks};
 
-use crate::leader::Leader;
+use crate::{leader::Leader, traffic::Traffic};
 
 /// What the cluster's metadata says of a partition, handed down as a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,6 +80,7 @@ pub struct Partition<D: Disk> {
     marks: Cell<Watermarks>,
     /// Each way in which reading failed here, once.
     read_failures: RefCell<Vec<io::ErrorKind>>,
+    traffic: Cell<Traffic>,
 }
 
 enum Role {
@@ -93,8 +94,8 @@ impl<D: Disk> Partition<D> {
         let ends = log.ends();
         let marks = Watermarks { log_start: ends.start, ..Watermarks::at(ends.acknowledged.max(ends.start)) };
         let role = RefCell::new(Role::Follows(LeaderEpoch::NONE));
-        let partition =
-            Self { log, broker, role, marks: Cell::new(marks), read_failures: RefCell::default() };
+        let (read_failures, traffic) = Default::default();
+        let partition = Self { log, broker, role, marks: Cell::new(marks), read_failures, traffic };
         partition.set_state(state);
         partition
     }
@@ -179,7 +180,13 @@ impl<D: Disk> Partition<D> {
             Role::Leads(leader) => leader.epoch(),
             Role::Follows(_) => return Err(PartitionError::NotLeader),
         };
-        Ok(store.append(&self.log, batch, epoch, now)?)
+        let appended = store.append(&self.log, batch, epoch, now)?;
+        if !appended.duplicate {
+            let records = appended.next_offset.0 - appended.base_offset.0;
+            let (records_in, bytes_in) = (records.unsigned_abs(), batch.len() as u64);
+            self.count(Traffic { records_in, bytes_in, bytes_out: 0 });
+        }
+        Ok(appended)
     }
 
     /// Whole batches from an offset on, never anything a client must not see yet. An offset between the end of what
@@ -194,7 +201,20 @@ impl<D: Disk> Partition<D> {
             bytes_max: from.bytes_max,
             at_least_one: from.at_least_one,
         };
-        Ok(store.read(&self.log, range).await?)
+        let batches = store.read(&self.log, range).await?;
+        self.count(Traffic { bytes_out: batches.bytes as u64, ..Traffic::default() });
+        Ok(batches)
+    }
+
+    fn count(&self, more: Traffic) {
+        let mut traffic = self.traffic.get();
+        traffic += more;
+        self.traffic.set(traffic);
+    }
+
+    /// Since the partition was opened here. What was read counts, whether or not it arrived.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.get()
     }
 
     /// Has no read of this partition failed so before? For the log, which is to say it once: consumers ask again and

@@ -18,6 +18,7 @@ use rt::notify::Notify;
 
 use crate::{
     partition::Partition,
+    traffic::Traffic,
     waiters::{Need, Place, Ticket, Waiters, Wakes},
 };
 
@@ -32,6 +33,8 @@ pub struct PartitionTable<D: Disk> {
     /// A deadline before the alarm came in.
     sooner: Notify,
     failed: Cell<bool>,
+    /// Of partitions that are not here any more.
+    departed: Cell<Traffic>,
 }
 
 impl<D: Disk> Default for PartitionTable<D> {
@@ -44,6 +47,7 @@ impl<D: Disk> Default for PartitionTable<D> {
             alarm: Cell::new(Millis(u64::MAX)),
             sooner: Notify::new(),
             failed: Cell::new(false),
+            departed: Cell::default(),
         }
     }
 }
@@ -60,8 +64,18 @@ impl<D: Disk> PartitionTable<D> {
     /// Takes a partition out; whoever waits for it looks again, and finds nothing.
     pub fn remove(&self, id: TopicPartition) -> Option<Rc<Partition<D>>> {
         let partition = self.partitions.borrow_mut().remove(&id);
+        if let Some(gone) = &partition {
+            let mut departed = self.departed.get();
+            departed += gone.traffic();
+            self.departed.set(departed);
+        }
         self.look_again(id);
         partition
+    }
+
+    /// What went through partitions that were removed: with that of all others it never falls.
+    pub fn departed_traffic(&self) -> Traffic {
+        self.departed.get()
     }
 
     pub fn find(&self, id: TopicPartition) -> Option<Rc<Partition<D>>> {

@@ -31,11 +31,15 @@ impl std::fmt::Display for Bound {
 const BIND_PATIENCE: Duration = Duration::from_secs(3);
 const BIND_PAUSE: Duration = Duration::from_millis(5);
 
+/// The command line's name for the listeners of clients, and for that of metrics.
+const LISTEN: &str = "--listen";
+const METRICS: &str = "--metrics";
+
 /// Checks that every address is free, and puts the ports that the kernel chose (for port 0) into the configuration.
 pub fn claim(config: &mut BrokerConfig) -> anyhow::Result<Vec<Bound>> {
     let mut bound = Vec::new();
     for listener in &mut config.listeners {
-        let addresses = claim_listener(listener)?;
+        let addresses = claim_listener(listener, LISTEN)?;
         let port = addresses[0].port();
         let advertised = config.advertised_listeners.iter_mut();
         advertised.filter(|a| a.listener == listener.listener && a.port == 0).for_each(|a| a.port = port);
@@ -45,22 +49,31 @@ pub fn claim(config: &mut BrokerConfig) -> anyhow::Result<Vec<Bound>> {
     Ok(bound)
 }
 
-fn claim_listener(listener: &Endpoint) -> anyhow::Result<Vec<SocketAddr>> {
+/// The same for the listener of metrics, if there is to be one.
+pub fn claim_metrics(config: &mut BrokerConfig) -> anyhow::Result<Vec<SocketAddr>> {
+    let Some(listener) = &mut config.metrics_listener else { return Ok(vec![]) };
+    let addresses = claim_listener(listener, METRICS)?;
+    listener.port = addresses[0].port();
+    Ok(addresses)
+}
+
+/// `option` is what sentences advise to change.
+fn claim_listener(listener: &Endpoint, option: &str) -> anyhow::Result<Vec<SocketAddr>> {
     let mut claimed: Vec<SocketAddr> = Vec::new();
     let mut unavailable = None;
-    for ip in candidates(listener)? {
+    for ip in candidates(listener, option)? {
         let port = claimed.first().map_or(listener.port, SocketAddr::port);
         match bind_patiently(ip, port).and_then(|socket| socket.local_addr()) {
             Ok(address) => claimed.push(address),
             // A machine without IPv6 has names that resolve to it all the same.
-            Err(error) if is_unavailable(&error) => unavailable = Some(refused(listener, &error)),
-            Err(error) => return Err(refused(listener, &error)),
+            Err(error) if is_unavailable(&error) => unavailable = Some(refused(listener, &error, option)),
+            Err(error) => return Err(refused(listener, &error, option)),
         }
     }
     match unavailable {
         Some(error) if claimed.is_empty() => Err(error),
         _ if claimed.is_empty() => {
-            bail!("the name {} has no address; choose another with --listen", listener.host)
+            bail!("the name {} has no address; choose another with {option}", listener.host)
         }
         _ => Ok(claimed),
     }
@@ -81,14 +94,14 @@ fn bind_patiently(ip: IpAddr, port: u16) -> io::Result<TcpListener> {
 }
 
 /// No host is every interface, a name is all its addresses: a client may resolve it to any of them.
-fn candidates(listener: &Endpoint) -> anyhow::Result<Vec<IpAddr>> {
+fn candidates(listener: &Endpoint, option: &str) -> anyhow::Result<Vec<IpAddr>> {
     if listener.host.is_empty() {
         return Ok(vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]);
     }
     let host = listener.host.trim_matches(['[', ']']);
     let resolved = (host, listener.port).to_socket_addrs();
     let resolved =
-        resolved.map_err(|e| anyhow!("cannot resolve the name {host}: {e}; choose another with --listen"))?;
+        resolved.map_err(|e| anyhow!("cannot resolve the name {host}: {e}; choose another with {option}"))?;
     let mut ips: Vec<IpAddr> = Vec::new();
     for address in resolved {
         if !ips.contains(&address.ip()) {
@@ -102,22 +115,22 @@ fn is_unavailable(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable || error.kind() == ErrorKind::Unsupported
 }
 
-fn refused(listener: &Endpoint, error: &io::Error) -> anyhow::Error {
+fn refused(listener: &Endpoint, error: &io::Error, option: &str) -> anyhow::Error {
     let host = if listener.host.is_empty() { "*" } else { &listener.host };
     let address = format!("{host}:{}", listener.port);
     match error.kind() {
         ErrorKind::AddrInUse => {
             anyhow!(
-                "{address} is in use by another process; stop it, or choose another address with --listen"
+                "{address} is in use by another process; stop it, or choose another address with {option}"
             )
         }
         ErrorKind::AddrNotAvailable => {
-            anyhow!("{address} is no address of this machine; choose another with --listen")
+            anyhow!("{address} is no address of this machine; choose another with {option}")
         }
         ErrorKind::PermissionDenied => {
-            anyhow!("this user may not listen on {address}; choose a port above 1023 with --listen")
+            anyhow!("this user may not listen on {address}; choose a port above 1023 with {option}")
         }
-        _ => anyhow!("cannot listen on {address}: {error}; choose another address with --listen"),
+        _ => anyhow!("cannot listen on {address}: {error}; choose another address with {option}"),
     }
 }
 

@@ -55,6 +55,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let path = Path::new(&path);
     let checked = DataDir::check(path)?;
     let bound = addresses::claim(&mut config)?;
+    let metrics = addresses::claim_metrics(&mut config)?;
     let dir = checked.open(config.node_id)?;
     let report = preflight::preflight(path, args.shards.map_or(0, usize::from))?;
     let shard_count = args.shards.map_or(report.cores, usize::from);
@@ -70,6 +71,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         cluster_id: dir.cluster_id().to_owned(),
         clean,
         bound,
+        metrics,
         page_bytes: budget,
         kernel: report.to_string(),
         started,

@@ -2,6 +2,7 @@
 //! at the stop. Nothing here is touched while requests are served.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock,
@@ -31,6 +32,8 @@ pub struct Plan {
     /// The last stop was in order.
     pub clean: bool,
     pub bound: Vec<Bound>,
+    /// Where shard 0 serves metrics.
+    pub metrics: Vec<SocketAddr>,
     pub page_bytes: usize,
     /// What the kernel offers, for the start-up line.
     pub kernel: String,

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use coordinator::Image;
 use engine::{Store, StoreOptions, disk::ring::RingDisk, journal};
 use model::{ShardId, TopicPartition};
-use net::{Message, Server, Shard, ShardParts, control::CONTROL_SHARD};
+use net::{About, Message, MetricsServer, Server, Shard, ShardParts, control::CONTROL_SHARD};
 use replication::PartitionTable;
 use rt::{
     Mesh, MeshBuilder,
@@ -72,6 +72,7 @@ async fn live(process: &Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Sha
     rooms.listen(process)?;
     if shard.id == CONTROL_SHARD {
         rooms.adopt_deleted(process)?;
+        rooms.serve_metrics(process, &shard)?;
         rooms.announce(process, &shard).await;
     }
     let signal = rt::signal::termination(&shard.ring).await.context("waiting for signals")?;
@@ -238,11 +239,26 @@ impl Rooms {
         Ok(())
     }
 
+    /// Shard 0. Until the process ends, also while it stops.
+    fn serve_metrics(&self, process: &Process, shard: &rt::Shard) -> anyhow::Result<()> {
+        let plan = &process.plan;
+        let about = About { version: env!("CARGO_PKG_VERSION"), started: plan.started };
+        let server = MetricsServer::new(self.shard.clone(), shard.ring.clone(), about);
+        for &address in &plan.metrics {
+            let options = ListenOptions { reuse_port: false, ..ListenOptions::default() };
+            let listener = Listener::bind(address, options);
+            let listener = listener.with_context(|| format!("cannot listen on {address} for metrics"))?;
+            rt::spawn_background(server.clone().run(listener));
+        }
+        Ok(())
+    }
+
     /// Shard 0, once every shard has its partitions open.
     async fn announce(&self, process: &Process, shard: &rt::Shard) {
         self.shard.images().publish(self.shard.image()).await;
         let plan = &process.plan;
-        let listeners: Vec<String> = plan.bound.iter().map(ToString::to_string).collect();
+        let mut listeners: Vec<String> = plan.bound.iter().map(ToString::to_string).collect();
+        listeners.extend(plan.metrics.iter().map(|address| format!("http://{address}/metrics")));
         tracing::info!(
             "tailrace {} serves {} in {} ms: node {} of cluster {}, shards: {}, partitions: {}, data: {}; {}",
             env!("CARGO_PKG_VERSION"),

@@ -26,6 +26,7 @@ const CLIENT_ID: &str = "black-box";
 pub(crate) const PRODUCE: i16 = 11;
 pub(crate) const FETCH: i16 = 12;
 const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
 
 pub(crate) struct Client {
     stream: TcpStream,
@@ -502,9 +503,18 @@ impl Client {
     }
 
     pub(crate) fn topic_configs(&mut self, topic: &str) -> BTreeMap<String, Config> {
+        self.configs(TOPIC, topic)
+    }
+
+    /// Of the one broker there is.
+    pub(crate) fn broker_config(&mut self, key: &str) -> Config {
+        self.configs(BROKER, "1").remove(key).unwrap_or_else(|| panic!("{key} is no key of a broker"))
+    }
+
+    fn configs(&mut self, resource_type: i8, name: &str) -> BTreeMap<String, Config> {
         let resource = describe_configs::DescribeConfigsResource {
-            resource_type: TOPIC,
-            resource_name: topic.into(),
+            resource_type,
+            resource_name: name.into(),
             configuration_keys: None,
         };
         let request = describe_configs::Request { resources: vec![resource], ..Default::default() };

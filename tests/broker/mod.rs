@@ -7,6 +7,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod client;
+pub(crate) mod exposition;
 pub(crate) mod process;
 pub(crate) mod scratch;
 

@@ -4,12 +4,14 @@ use model::BrokerId;
 
 use super::{
     field,
-    listeners::{ProtocolMap, parse_listeners, parse_protocol_map},
+    listeners::{ProtocolMap, parse_address, parse_listeners, parse_protocol_map},
     sources::{Sources, Statics},
     table,
     value::parse_list,
 };
 use crate::metadata::{Endpoint, Image};
+
+const METRICS_LISTENER: &str = "metrics.listener";
 
 /// Why a configuration cannot be used. The sentence says what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -39,6 +41,8 @@ field::view! {
         max_connections_per_ip: i32,
         max_connection_creation_rate: i32,
         request_timeout_ms: i32,
+        metrics_partitions_max: i32,
+        metrics_group_offsets_max: i32,
         num_partitions: i32,
         default_replication_factor: i16,
         min_insync_replicas: i32,
@@ -120,6 +124,8 @@ field::view! {
         /// What clients are told, by listener name; `listeners` unless configured. An empty host is left for the caller
         /// to fill in: only it knows this machine's name and the address a request came in on.
         pub advertised_listeners: Vec<Endpoint>,
+        /// Where metrics are served, if anywhere.
+        pub metrics_listener: Option<Endpoint>,
         /// What the operator should read once: unknown keys, keys without effect, listeners left out.
         pub warnings: Vec<String>,
         statics: Statics,
@@ -150,6 +156,9 @@ impl BrokerConfig {
         if let Err(error) = config.read_listeners() {
             errors.push(error);
         }
+        if let Err(error) = config.read_metrics_listener() {
+            errors.push(error);
+        }
         errors.extend(config.contradictions());
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
@@ -159,6 +168,7 @@ impl BrokerConfig {
         Self {
             listeners: self.listeners.clone(),
             advertised_listeners: self.advertised_listeners.clone(),
+            metrics_listener: self.metrics_listener.clone(),
             warnings: self.warnings.clone(),
             statics: self.statics.clone(),
             ..Self::in_force(&self.sources(image))
@@ -214,6 +224,14 @@ impl BrokerConfig {
         }
         self.listeners = listeners;
         self.advertised_listeners = advertised;
+        Ok(())
+    }
+
+    fn read_metrics_listener(&mut self) -> Result<(), ConfigError> {
+        let text = self.static_value(METRICS_LISTENER).unwrap_or_default();
+        if !text.is_empty() {
+            self.metrics_listener = Some(parse_address(METRICS_LISTENER, &text)?);
+        }
         Ok(())
     }
 

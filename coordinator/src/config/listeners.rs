@@ -63,6 +63,13 @@ pub(super) fn parse_listeners(
     Ok(endpoints)
 }
 
+/// HOST:PORT, for a listener that speaks no Kafka. Its name is that of its key.
+pub(super) fn parse_address(key: &'static str, text: &str) -> Result<Endpoint, ConfigError> {
+    let (_, host, port) = parse_listener(&format!("{key}://{}", text.trim()))
+        .ok_or_else(|| ConfigError::new(key, format!("'{text}' is not host:port, as in 127.0.0.1:9644.")))?;
+    Ok(Endpoint { listener: key.to_owned(), protocol: SecurityProtocol::Plaintext, host, port })
+}
+
 fn parse_listener(item: &str) -> Option<(String, String, u16)> {
     let (name, address) = item.split_once("://")?;
     let (host, port) = address.rsplit_once(':')?;
@@ -132,6 +139,13 @@ mod tests {
         assert!(parse("IN://a:1").unwrap_err().contains("listener.security.protocol.map"));
         assert!(parse("SSL://a:1,SSL://a:2").unwrap_err().contains("twice"));
         assert!(parse("SSL://a:1,PLAINTEXT://a:1").unwrap_err().contains("twice"));
+        assert!(
+            parse_address("metrics.listener", "PLAINTEXT://a:1")
+                .unwrap_err()
+                .to_string()
+                .contains("host:port")
+        );
+        assert!(parse_address("metrics.listener", "9644").is_err());
         assert!(parse_protocol_map("A:TLS").is_err());
         assert!(parse_protocol_map("A:SSL,a:SSL").is_err());
     }

@@ -79,6 +79,10 @@ impl Offsets {
         self.under_way.is_empty()
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     /// With all that is under way.
     pub(super) fn count_bound(&self) -> usize {
         self.count + self.under_way.len()

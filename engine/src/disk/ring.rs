@@ -4,7 +4,8 @@ use std::{
     fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
+    rc::Rc,
+    time::{Instant, UNIX_EPOCH},
 };
 
 use model::Timestamp;
@@ -15,16 +16,17 @@ use rt::{
     ring::{self, Ring},
 };
 
-use super::{Disk, Flush};
+use super::{Disk, DiskFigures, Flush, figures::DiskCounts};
 
 #[derive(Clone)]
 pub struct RingDisk {
     ring: Ring,
+    counts: Rc<DiskCounts>,
 }
 
 impl RingDisk {
     pub fn new(ring: Ring) -> Self {
-        Self { ring }
+        Self { ring, counts: Rc::default() }
     }
 }
 
@@ -40,26 +42,38 @@ impl Disk for RingDisk {
     }
 
     async fn read(&self, file: &File, at: u64, into: Blocks) -> io::Result<usize> {
-        self.ring.read(file, at, into).await
+        let began = Instant::now();
+        let read = self.ring.read(file, at, into).await;
+        self.counts.read(began.elapsed(), read.as_ref().copied().unwrap_or(0));
+        read
     }
 
     async fn write(&self, file: &File, at: u64, from: Vec<Blocks>, flush: Flush) -> io::Result<()> {
-        let flush = match flush {
+        let (began, bytes) = (Instant::now(), from.iter().map(Blocks::len).sum());
+        let in_ring = match flush {
             Flush::No => ring::Flush::No,
             Flush::Dsync => ring::Flush::Dsync,
         };
-        self.ring.write(file, at, from, flush).await
+        let written = self.ring.write(file, at, from, in_ring).await;
+        self.counts.written(began.elapsed(), bytes, flush);
+        written
     }
 
     async fn flush(&self, file: &File) -> io::Result<()> {
-        self.ring.fdatasync(file).await
+        let began = Instant::now();
+        let flushed = self.ring.fdatasync(file).await;
+        self.counts.flushed(began.elapsed());
+        flushed
     }
 
     /// syncfs writes the file system's own journal; only the flush of a file behind it surely reaches through the
     /// device's cache on every file system.
     async fn flush_everything(&self, anchor: &File) -> io::Result<()> {
+        let began = Instant::now();
         file::sync_fs(anchor.path()).await?;
-        anchor.sync_all().await
+        let flushed = anchor.sync_all().await;
+        self.counts.flushed(began.elapsed());
+        flushed
     }
 
     async fn allocate(&self, file: &File, from: u64, bytes: u64) -> io::Result<()> {
@@ -122,6 +136,10 @@ impl Disk for RingDisk {
     async fn write_small(&self, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
         let path = path.to_owned();
         blocking(move || fs::write(path, bytes)).await
+    }
+
+    fn figures(&self) -> Option<DiskFigures> {
+        Some(self.counts.figures(self.ring.submits(), self.ring.in_flight()))
     }
 }
 

@@ -118,6 +118,7 @@ pub(crate) async fn open_log<D: Disk>(
         }),
         writing: Cell::new(false),
         writing_done: Notify::new(),
+        written_out: model::figures::Count::default(),
         offline: Cell::new(false),
         deleted: Cell::new(false),
         dir,

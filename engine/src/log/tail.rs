@@ -181,6 +181,11 @@ impl Tail {
         self.pages.retain(|p| p.segment < first || p.segment > last);
     }
 
+    /// Memory of its pages, filled or not.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pages.iter().map(|page| page.page.capacity()).sum()
+    }
+
     /// Forgets everything that belongs to segments before `base`.
     pub(crate) fn drop_before(&mut self, base: Offset) {
         while self.pages.front().is_some_and(|p| p.segment < base) {

@@ -135,6 +135,7 @@ impl<F: Clone + 'static> Log<F> {
     {
         while let Some(part) = self.next_part(disk, goal, flush == Flush::No).await? {
             disk.write(&part.file, part.at, part.blocks, flush).await?;
+            self.written_out.add(part.until - part.at);
             let mut state = self.state.borrow_mut();
             let Ok(i) = state.segments.binary_search_by_key(&part.segment, |s| s.base) else { continue };
             let segment = &mut state.segments[i];

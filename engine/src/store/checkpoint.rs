@@ -51,6 +51,7 @@ impl<D: Disk> Store<D> {
         if let Err(error) = self.journal.release_through(through).await {
             return self.fail("a checkpoint", &error);
         }
+        self.counts.checkpoints.add(1);
         self.note_disk_room();
         self.journal_room.wake_all();
         self.write_active_indexes(&logs).await;
@@ -74,7 +75,7 @@ impl<D: Disk> Store<D> {
     async fn write_all(&self, logs: &[SharedLog<D::File>]) -> bool {
         let results = for_each_bounded(logs.to_vec(), WRITES_MAX, |log| async move {
             let Some(turn) = log.turn().await else { return Ok(()) };
-            log.write_out(&self.disk, Flush::No, log.goal(), &turn).await?;
+            self.write_log(&log, Flush::No, log.goal(), &turn).await?;
             log.finish_segments(&self.disk, false, &turn).await?;
             log.write_side_files(&self.disk, false, &turn).await
         });
@@ -144,7 +145,7 @@ impl<D: Disk> Store<D> {
         let logs: Vec<_> = self.logs.borrow().values().cloned().collect();
         let results = for_each_bounded(logs.clone(), WRITES_MAX, |log| async move {
             let Some(turn) = log.turn().await else { return Ok(()) };
-            log.write_out(&self.disk, Flush::No, log.goal(), &turn).await?;
+            self.write_log(&log, Flush::No, log.goal(), &turn).await?;
             log.seal_active();
             log.finish_segments(&self.disk, true, &turn).await?;
             log.write_side_files(&self.disk, true, &turn).await

@@ -70,6 +70,7 @@ impl<D: Disk> Store<D> {
             self.fail("a journal commit", &error);
         }
         self.check_failure()?;
+        self.counts.committed(round.logs.len(), round.runs.iter().map(|r| &r.run));
         // Also logs whose ends a checkpoint had moved already: their waiters have not been told.
         let committed = round.logs.into_iter().map(|(log, next)| {
             log.state.borrow_mut().committed(next, round.durable);
@@ -228,7 +229,7 @@ impl<D: Disk> Store<D> {
             })
             .collect();
         let extents = for_each_bounded(turns, BYPASS_WRITES, |(log, goal, turn)| async move {
-            log.write_out(&self.disk, flush, goal, &turn).await
+            self.write_log(log, flush, goal, &turn).await
         });
         let (journal, extents) = both(self.journal.write(&round.runs, round.durable), extents).await;
         journal?;
@@ -269,7 +270,7 @@ impl<D: Disk> Store<D> {
             any = true;
             while let Some(turn) = log.turn().await {
                 let room = self.disk_room.wait();
-                let written = log.write_out(&self.disk, Flush::No, *goal, &turn).await;
+                let written = self.write_log(log, Flush::No, *goal, &turn).await;
                 drop(turn);
                 match written {
                     Err(error) if is_full(&error) && !self.closing.get() => {

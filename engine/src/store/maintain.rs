@@ -96,7 +96,7 @@ impl<D: Disk> Store<D> {
         let written = for_each_bounded(logs, WRITES_MAX, |log| async move {
             let Some(turn) = log.turn().await else { return Ok(()) };
             if pressed || log.unwritten_bytes() >= DESTAGE_BYTES {
-                log.write_out(&self.disk, Flush::No, log.goal(), &turn).await?;
+                self.write_log(&log, Flush::No, log.goal(), &turn).await?;
             }
             log.prepare(&self.disk, &turn).await?;
             log.finish_segments(&self.disk, false, &turn).await

@@ -11,7 +11,7 @@ use std::{
 
 use rt::notify::Notify;
 
-use crate::{handlers::Step, jobs::LocalFuture, response::Response};
+use crate::{handlers::Step, jobs::LocalFuture, metrics::Started, response::Response};
 
 /// Requests of one connection under way. With more, its socket is not read.
 pub(crate) const IN_FLIGHT_MAX: usize = 64;
@@ -35,26 +35,33 @@ pub(crate) struct Answers {
 }
 
 enum Slot {
-    Ready(Response),
-    Later(LocalFuture<Step>),
+    Ready(Started, Response),
+    Later(Started, LocalFuture<Step>),
+}
+
+/// A request whose turn has come, with its answer if it has one.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) started: Started,
+    pub(crate) response: Option<Response>,
 }
 
 /// What the writer does next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Send(Vec<Response>),
+    Send(Vec<Ended>),
     /// Every answer before the end is sent.
     End(Option<String>),
 }
 
 impl Answers {
-    pub(crate) fn push(&self, response: Response) {
+    pub(crate) fn push(&self, started: Started, response: Response) {
         self.bytes.set(self.bytes.get() + response.total_bytes());
-        self.push_slot(Slot::Ready(response));
+        self.push_slot(Slot::Ready(started, response));
     }
 
-    pub(crate) fn push_later(&self, answer: LocalFuture<Step>) {
-        self.push_slot(Slot::Later(answer));
+    pub(crate) fn push_later(&self, started: Started, answer: LocalFuture<Step>) {
+        self.push_slot(Slot::Later(started, answer));
     }
 
     fn push_slot(&self, slot: Slot) {
@@ -90,7 +97,7 @@ impl Answers {
 
     /// Something under way waits for this broker, not for the client.
     pub(crate) fn waits_for_us(&self) -> bool {
-        matches!(self.queue.borrow().front(), Some(Slot::Later(_)))
+        matches!(self.queue.borrow().front(), Some(Slot::Later(..)))
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -128,12 +135,13 @@ impl Answers {
         let mut bytes = 0;
         while bytes < TOGETHER_BYTES_MAX {
             let Some(slot) = self.take_front() else { break };
-            match poll_slot(slot, cx) {
+            let (started, polled) = poll_slot(slot, cx);
+            match polled {
                 Polled::Answer(response) => {
                     bytes += response.total_bytes();
-                    batch.push(response);
+                    batch.push(Ended { started, response: Some(response) });
                 }
-                Polled::Silent => {}
+                Polled::Silent => batch.push(Ended { started, response: None }),
                 Polled::Close(why) => {
                     // What comes after it is not answered: the client is to see the end here.
                     self.queue.borrow_mut().clear();
@@ -142,7 +150,7 @@ impl Answers {
                     break;
                 }
                 Polled::Pending(later) => {
-                    self.queue.borrow_mut().push_front(Slot::Later(later));
+                    self.queue.borrow_mut().push_front(Slot::Later(started, later));
                     break;
                 }
             }
@@ -158,7 +166,7 @@ impl Answers {
 
     fn take_front(&self) -> Option<Slot> {
         let slot = self.queue.borrow_mut().pop_front()?;
-        if let Slot::Ready(response) = &slot {
+        if let Slot::Ready(_, response) = &slot {
             self.bytes.set(self.bytes.get() - response.total_bytes());
         }
         Some(slot)
@@ -172,11 +180,14 @@ enum Polled {
     Pending(LocalFuture<Step>),
 }
 
-fn poll_slot(slot: Slot, cx: &mut Context<'_>) -> Polled {
-    let mut later = match slot {
-        Slot::Ready(response) => return Polled::Answer(response),
-        Slot::Later(later) => later,
-    };
+fn poll_slot(slot: Slot, cx: &mut Context<'_>) -> (Started, Polled) {
+    match slot {
+        Slot::Ready(started, response) => (started, Polled::Answer(response)),
+        Slot::Later(started, later) => (started, poll_later(later, cx)),
+    }
+}
+
+fn poll_later(mut later: LocalFuture<Step>, cx: &mut Context<'_>) -> Polled {
     loop {
         match later.as_mut().poll(cx) {
             Poll::Pending => return Polled::Pending(later),

@@ -17,6 +17,7 @@ pub(crate) const FREE_BYTES: usize = 64 << 10;
 const BUDGET_BYTES: usize = 256 << 20;
 
 pub(crate) struct FrameBudget {
+    bytes: usize,
     left: Cell<usize>,
     waiting: RefCell<VecDeque<(usize, Tx<Share>)>>,
 }
@@ -33,7 +34,12 @@ impl FrameBudget {
     }
 
     fn of(bytes: usize) -> Rc<Self> {
-        Rc::new(Self { left: Cell::new(bytes), waiting: RefCell::default() })
+        Rc::new(Self { bytes, left: Cell::new(bytes), waiting: RefCell::default() })
+    }
+
+    /// Handed out.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes - self.left.get()
     }
 
     /// May be dropped while it waits.

@@ -6,7 +6,7 @@ use engine::Disk;
 use model::ErrorCode;
 use replication::{Lineage, Need, Partition, PartitionError, Place, ReadFrom, Woken};
 
-use super::{AskId, Errand, Owner, Parked, ReplyTo};
+use super::{AskId, Errand, Owner, ReplyTo};
 use crate::{
     ask::{Answer, FetchAsk, FetchPart, Fetched},
     errors::Code,
@@ -52,7 +52,7 @@ impl<D: Disk> Owner<D> {
         let ticket = self.table.park(places, Need::Any, deadline);
         *place = Some(ticket);
         drop(fetches);
-        self.park(ticket, Parked { id, reply, errand: Errand::Fetch(ask) });
+        self.park(ticket, id, reply, Errand::Fetch(ask));
     }
 
     async fn read(&self, ask: &FetchAsk) -> Vec<Fetched> {

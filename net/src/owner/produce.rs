@@ -6,7 +6,7 @@ use engine::{Appended, Disk};
 use model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use replication::{AppendRules, Need, Partition, Place, Woken};
 
-use super::{AskId, Errand, Owner, Parked, ReplyTo, code_of};
+use super::{AskId, Errand, Owner, ReplyTo, code_of};
 use crate::{
     ask::{Acks, Answer, ProduceAsk, ProducePart, Produced},
     errors::Code,
@@ -38,7 +38,7 @@ impl<D: Disk> Owner<D> {
             return self.reply(id, reply, Answer::Produce(produced));
         }
         let ticket = self.table.park(&places, Need::All, ask.deadline);
-        self.park(ticket, Parked { id, reply, errand: Errand::Produce(pending) });
+        self.park(ticket, id, reply, Errand::Produce(pending));
     }
 
     fn append(&self, part: &ProducePart) -> Part {

@@ -28,6 +28,7 @@ pub struct Writer {
     holes: Vec<Hole>,
     hole_bytes: usize,
     format: Format,
+    errors: Vec<(i16, u64)>,
 }
 
 /// Where a frame began; give it back to `end_frame`.
@@ -50,6 +51,7 @@ impl Writer {
         self.holes.clear();
         self.holes.shrink_to(KEPT_HOLES_MAX);
         self.hole_bytes = 0;
+        self.errors.clear();
     }
 
     /// What was written, without the record data.
@@ -106,6 +108,22 @@ impl Writer {
 
     pub fn int16(&mut self, value: i16) {
         self.bytes.extend(value.to_be_bytes());
+    }
+
+    /// As `int16`, and counts what is an error.
+    pub fn error_code(&mut self, code: i16) {
+        if code != 0 {
+            match self.errors.iter_mut().find(|(known, _)| *known == code) {
+                Some((_, count)) => *count += 1,
+                None => self.errors.push((code, 1)),
+            }
+        }
+        self.int16(code);
+    }
+
+    /// Codes of the errors that were written, and how often each.
+    pub fn errors(&self) -> &[(i16, u64)] {
+        &self.errors
     }
 
     pub fn uint16(&mut self, value: u16) {

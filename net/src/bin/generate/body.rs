@@ -134,6 +134,9 @@ fn plain(of: &Struct, field: &Field, is_bare: bool) -> String {
         Kind::Records if of.side == Side::Response => format!("writer.records(self.{name});"),
         Kind::Bytes | Kind::Records => format!("writer.bytes_field({borrowed});"),
         Kind::Struct(_) => format!("self.{name}.write(writer);"),
+        Kind::Int16 if name == "error_code" && of.side == Side::Response => {
+            format!("writer.error_code(self.{name});")
+        }
         scalar => format!("writer.{}(self.{name});", scalar.scalar().expect("all else was handled")),
     }
 }

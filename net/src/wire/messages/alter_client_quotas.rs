@@ -287,7 +287,7 @@ pub struct ResponseEntry<'a> {
 
 impl Encode for ResponseEntry<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.array(&self.entity);
         writer.tagged_fields(0);

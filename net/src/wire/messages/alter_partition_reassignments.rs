@@ -301,7 +301,7 @@ impl Encode for Response<'_> {
         if version >= 1 {
             writer.bool(self.allow_replication_factor_change);
         }
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.array(&self.responses);
         writer.tagged_fields(0);
@@ -350,7 +350,7 @@ pub struct ReassignablePartitionResponse<'a> {
 impl Encode for ReassignablePartitionResponse<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.int32(self.partition_index);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.tagged_fields(0);
     }

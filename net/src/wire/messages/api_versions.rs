@@ -253,7 +253,7 @@ impl ResponseBody for Response<'_> {
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.array(&self.api_keys);
         if version >= 1 {
             writer.int32(self.throttle_time_ms);

@@ -293,7 +293,7 @@ impl Default for DescribedGroup<'_> {
 
 impl Encode for DescribedGroup<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.string(&self.group_id);
         writer.string(&self.group_state);

@@ -283,7 +283,7 @@ pub struct CreatePartitionsTopicResult<'a> {
 impl Encode for CreatePartitionsTopicResult<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.string(&self.name);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.tagged_fields(0);
     }

@@ -411,7 +411,7 @@ impl Encode for CreatableTopicResult<'_> {
         if version >= 7 {
             writer.uuid(self.topic_id);
         }
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         if version >= 5 {
             writer.int32(self.num_partitions);

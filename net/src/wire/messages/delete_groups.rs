@@ -167,7 +167,7 @@ pub struct DeletableGroupResult<'a> {
 impl Encode for DeletableGroupResult<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.string(&self.group_id);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.tagged_fields(0);
     }
 }

@@ -303,7 +303,7 @@ impl Encode for DeleteRecordsPartitionResult {
     fn write(&self, writer: &mut Writer) {
         writer.int32(self.partition_index);
         writer.int64(self.low_watermark);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.tagged_fields(0);
     }
 }

@@ -249,7 +249,7 @@ impl Encode for DeletableTopicResult<'_> {
         if version >= 6 {
             writer.uuid(self.topic_id);
         }
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         if version >= 5 {
             writer.nullable_string(self.error_message.as_deref());
         }

@@ -222,7 +222,7 @@ impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         writer.int32(self.throttle_time_ms);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         if version >= 1 {
             writer.int8(self.endpoint_type);

@@ -262,7 +262,7 @@ impl Default for DescribedGroup<'_> {
 impl Encode for DescribedGroup<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         if version >= 6 {
             writer.nullable_string(self.error_message.as_deref());
         }

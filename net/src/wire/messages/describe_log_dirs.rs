@@ -261,7 +261,7 @@ impl Encode for Response<'_> {
         let version = writer.version();
         writer.int32(self.throttle_time_ms);
         if version >= 3 {
-            writer.int16(self.error_code);
+            writer.error_code(self.error_code);
         }
         writer.array(&self.results);
         writer.tagged_fields(0);
@@ -302,7 +302,7 @@ impl Default for DescribeLogDirsResult<'_> {
 impl Encode for DescribeLogDirsResult<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.string(&self.log_dir);
         writer.array(&self.topics);
         if version >= 4 {

@@ -281,7 +281,7 @@ pub struct PartitionResponse<'a> {
 impl Encode for PartitionResponse<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.int32(self.partition_index);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.array(&self.active_producers);
         writer.tagged_fields(0);

@@ -343,7 +343,7 @@ impl ResponseBody for Response<'_> {
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         if version >= 2 {
             writer.nullable_string(self.error_message.as_deref());
         }
@@ -447,7 +447,7 @@ impl Encode for ResponsePartition<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         writer.int32(self.partition_index);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         if version >= 2 {
             writer.nullable_string(self.error_message.as_deref());
         }

@@ -309,7 +309,7 @@ impl Default for DescribeTopicPartitionsResponseTopic<'_> {
 
 impl Encode for DescribeTopicPartitionsResponseTopic<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.name.as_deref());
         writer.uuid(self.topic_id);
         writer.bool(self.is_internal);
@@ -363,7 +363,7 @@ impl Default for DescribeTopicPartitionsResponsePartition {
 
 impl Encode for DescribeTopicPartitionsResponsePartition {
     fn write(&self, writer: &mut Writer) {
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.int32(self.partition_index);
         writer.int32(self.leader_id);
         writer.int32(self.leader_epoch);

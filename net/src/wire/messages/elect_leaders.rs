@@ -246,7 +246,7 @@ impl Encode for Response<'_> {
         let version = writer.version();
         writer.int32(self.throttle_time_ms);
         if version >= 1 {
-            writer.int16(self.error_code);
+            writer.error_code(self.error_code);
         }
         writer.array(&self.replica_election_results);
         writer.tagged_fields(0);
@@ -296,7 +296,7 @@ pub struct PartitionResult<'a> {
 impl Encode for PartitionResult<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.int32(self.partition_id);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.tagged_fields(0);
     }

@@ -734,7 +734,7 @@ impl Encode for Response<'_> {
         let version = writer.version();
         writer.int32(self.throttle_time_ms);
         if version >= 7 {
-            writer.int16(self.error_code);
+            writer.error_code(self.error_code);
         }
         if version >= 7 {
             writer.int32(self.session_id);
@@ -857,7 +857,7 @@ impl Encode for PartitionData {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         writer.int32(self.partition_index);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.int64(self.high_watermark);
         writer.int64(self.last_stable_offset);
         if version >= 5 {

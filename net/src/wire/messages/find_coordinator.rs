@@ -201,7 +201,7 @@ impl Encode for Response<'_> {
             writer.int32(self.throttle_time_ms);
         }
         if version <= 3 {
-            writer.int16(self.error_code);
+            writer.error_code(self.error_code);
         }
         if (1..=3).contains(&version) {
             writer.nullable_string(self.error_message.as_deref());
@@ -252,7 +252,7 @@ impl Encode for Coordinator<'_> {
         writer.int32(self.node_id);
         writer.string(&self.host);
         writer.int32(self.port);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.tagged_fields(0);
     }

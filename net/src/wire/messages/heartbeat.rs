@@ -154,7 +154,7 @@ impl Encode for Response {
         if version >= 1 {
             writer.int32(self.throttle_time_ms);
         }
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.tagged_fields(0);
     }
 }

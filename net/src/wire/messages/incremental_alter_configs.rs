@@ -287,7 +287,7 @@ pub struct AlterConfigsResourceResponse<'a> {
 
 impl Encode for AlterConfigsResourceResponse<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.int8(self.resource_type);
         writer.string(&self.resource_name);

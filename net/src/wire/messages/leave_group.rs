@@ -241,7 +241,7 @@ impl Encode for Response<'_> {
         if version >= 1 {
             writer.int32(self.throttle_time_ms);
         }
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         if version >= 3 {
             writer.array(&self.members);
         }
@@ -270,7 +270,7 @@ impl Encode for MemberResponse<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.string(&self.member_id);
         writer.nullable_string(self.group_instance_id.as_deref());
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.tagged_fields(0);
     }
 }

@@ -183,7 +183,7 @@ impl Encode for Response<'_> {
         if version >= 1 {
             writer.int32(self.throttle_time_ms);
         }
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.array(&self.groups);
         writer.tagged_fields(0);
     }

@@ -369,7 +369,7 @@ impl Encode for ListOffsetsPartitionResponse {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         writer.int32(self.partition_index);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.int64(self.timestamp);
         writer.int64(self.offset);
         if version >= 4 {

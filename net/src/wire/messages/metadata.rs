@@ -389,7 +389,7 @@ impl Encode for Response<'_> {
             writer.int32(self.cluster_authorized_operations);
         }
         if version >= 13 {
-            writer.int16(self.error_code);
+            writer.error_code(self.error_code);
         }
         writer.tagged_fields(0);
     }
@@ -435,7 +435,7 @@ impl Default for MetadataResponseTopic<'_> {
 impl Encode for MetadataResponseTopic<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         if version >= 12 {
             writer.nullable_string(self.name.as_deref());
         } else {
@@ -496,7 +496,7 @@ impl Default for MetadataResponsePartition {
 impl Encode for MetadataResponsePartition {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.int32(self.partition_index);
         writer.int32(self.leader_id);
         if version >= 7 {

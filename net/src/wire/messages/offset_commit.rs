@@ -412,7 +412,7 @@ pub struct OffsetCommitResponsePartition {
 impl Encode for OffsetCommitResponsePartition {
     fn write(&self, writer: &mut Writer) {
         writer.int32(self.partition_index);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.tagged_fields(0);
     }
 }

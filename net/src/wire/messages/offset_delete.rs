@@ -231,7 +231,7 @@ impl ResponseBody for Response<'_> {
 
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.int32(self.throttle_time_ms);
         writer.array(&self.topics);
     }
@@ -275,7 +275,7 @@ pub struct OffsetDeleteResponsePartition {
 impl Encode for OffsetDeleteResponsePartition {
     fn write(&self, writer: &mut Writer) {
         writer.int32(self.partition_index);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
     }
 }
 

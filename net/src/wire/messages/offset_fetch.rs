@@ -490,7 +490,7 @@ impl Encode for Response<'_> {
             writer.array(&self.topics);
         }
         if (2..=7).contains(&version) {
-            writer.int16(self.error_code);
+            writer.error_code(self.error_code);
         }
         if version >= 8 {
             writer.array(&self.groups);
@@ -521,7 +521,7 @@ impl Encode for OffsetFetchResponseGroup<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.string(&self.group_id);
         writer.array(&self.topics);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.tagged_fields(0);
     }
 }
@@ -594,7 +594,7 @@ impl Encode for OffsetFetchResponsePartitions<'_> {
         writer.int64(self.committed_offset);
         writer.int32(self.committed_leader_epoch);
         writer.nullable_string(self.metadata.as_deref());
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.tagged_fields(0);
     }
 }
@@ -661,7 +661,7 @@ impl Encode for OffsetFetchResponsePartition<'_> {
             writer.int32(self.committed_leader_epoch);
         }
         writer.nullable_string(self.metadata.as_deref());
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.tagged_fields(0);
     }
 }

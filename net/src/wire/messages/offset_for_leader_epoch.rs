@@ -341,7 +341,7 @@ impl Default for EpochEndOffset {
 
 impl Encode for EpochEndOffset {
     fn write(&self, writer: &mut Writer) {
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.int32(self.partition);
         writer.int32(self.leader_epoch);
         writer.int64(self.end_offset);

@@ -515,7 +515,7 @@ impl Encode for PartitionProduceResponse<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         writer.int32(self.index);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.int64(self.base_offset);
         writer.int64(self.log_append_time_ms);
         if version >= 5 {
