@@ -12,7 +12,7 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use coordinator::{BrokerConfig, Image, metadata::Topic};
+use coordinator::{BrokerConfig, Image, metadata::Topic, quotas::Rates};
 use engine::{Disk, Store};
 use model::{ErrorCode, ShardId};
 use replication::{Partition, PartitionError, PartitionTable, Ticket, Woken};
@@ -79,6 +79,8 @@ pub struct Owner<D: Disk> {
     parked: RefCell<FxHashMap<Ticket, Parked>>,
     /// Fetches under way, so that they can be given up: with their ticket while they are parked.
     fetches: RefCell<FxHashMap<AskId, Option<Ticket>>>,
+    /// Of clients with a quota, those that have their home here.
+    rates: RefCell<Rates>,
 }
 
 impl<D: Disk> Owner<D> {
@@ -91,7 +93,7 @@ impl<D: Disk> Owner<D> {
     ) -> Self {
         let groups = Groups::new(store.clone(), table.clone(), link.clone(), clock, config);
         let (jobs, parked, fetches) = (Jobs::default(), RefCell::default(), RefCell::default());
-        Self { store, table, link, clock, jobs, groups, parked, fetches }
+        Self { store, table, link, clock, jobs, groups, parked, fetches, rates: RefCell::default() }
     }
 
     pub fn store(&self) -> &Rc<Store<D>> {
@@ -132,6 +134,10 @@ impl<D: Disk> Owner<D> {
             Ask::Group(ask) => self.groups.start(id, *ask, reply),
             Ask::ListGroups { states, types } => {
                 self.reply(id, reply, Answer::ListGroups(self.groups.list(&states, &types)));
+            }
+            Ask::Charge(charge) => {
+                let charged = self.rates.borrow_mut().charge(self.clock.now(), &charge);
+                self.reply(id, reply, Answer::Charge(charged));
             }
         }
     }

@@ -134,6 +134,8 @@ fn plain(of: &Struct, field: &Field, is_bare: bool) -> String {
         Kind::Records if of.side == Side::Response => format!("writer.records(self.{name});"),
         Kind::Bytes | Kind::Records => format!("writer.bytes_field({borrowed});"),
         Kind::Struct(_) => format!("self.{name}.write(writer);"),
+        // The writer notes where it stands: it is filled in when the answer is done.
+        Kind::Int32 if name == "throttle_time_ms" => format!("writer.throttle_time_ms(self.{name});"),
         scalar => format!("writer.{}(self.{name});", scalar.scalar().expect("all else was handled")),
     }
 }
