@@ -11,6 +11,7 @@ pub mod config;
 pub mod controller;
 pub mod group;
 pub mod metadata;
+pub mod quotas;
 
 pub use config::{BrokerConfig, TopicConfig};
 pub use controller::{Controller, Decision, Refusal};

@@ -288,6 +288,10 @@ fn metadata() {
             value: value.map(Into::into),
         })
     };
+    let quota = |entity: QuotaEntity, value: Option<f64>| {
+        let (key, value) = ("producer_byte_rate".into(), value.map(f64::to_bits));
+        MetadataRecord::ClientQuota(ClientQuotaRecord { entity, key, value })
+    };
     let topic = MetadataRecord::Topic(TopicRecord { id, name: "my.logs".into() });
     let endpoint = Endpoint {
         listener: "PLAINTEXT".into(),
@@ -320,6 +324,9 @@ fn metadata() {
         config(ConfigResource::Group("g".into()), Some("3")),
         MetadataRecord::ProducerIds(ProducerIdsRecord { next: ProducerId(1000) }),
         MetadataRecord::RemoveTopic(RemoveTopicRecord { id }),
+        quota(QuotaEntity::User(QuotaName::Default), Some(2048.0)),
+        quota(QuotaEntity::UserClientId(QuotaName::Named("u".into()), QuotaName::Default), Some(1024.0)),
+        quota(QuotaEntity::User(QuotaName::Default), None),
     ];
     for (n, record) in all.iter().enumerate() {
         seed(

@@ -66,6 +66,7 @@ fn keeps_its_books(image: &Image) {
             let _ = image.topic(name);
         }
     }
+    assert!(image.quotas().values().all(|quotas| !quotas.is_empty()), "nothing is kept without quotas");
     for (name, level) in image.features() {
         assert_eq!(image.feature_level(name), Some(level));
     }

@@ -2,7 +2,10 @@
 //! counted slices: of the request's frame on the way in, of pages on the way out. They are never copied to cross.
 
 use bytes::Bytes;
-use coordinator::group::ListedGroup;
+use coordinator::{
+    group::ListedGroup,
+    quotas::{Charge, rate::Charged},
+};
 use engine::epochs::EpochEnd;
 use model::{ErrorCode, LeaderEpoch, Millis, Offset, Timestamp, TopicPartition};
 use replication::Isolation;
@@ -27,6 +30,8 @@ pub enum Ask {
         states: Vec<String>,
         types: Vec<String>,
     },
+    /// Of the shard that keeps a rate.
+    Charge(Charge),
 }
 
 /// A small request lies in a buffer of this size, and its records keep all of it.
@@ -55,6 +60,7 @@ pub enum Answer {
     Sizes(Vec<Size>),
     Group(Result<GroupAnswer, ErrorCode>),
     ListGroups(Result<Vec<ListedGroup>, ErrorCode>),
+    Charge(Charged),
 }
 
 /// What a produce is answered at.

@@ -1,4 +1,6 @@
-//! The two clocks that handlers read, as a value: tests and the simulator bring their own.
+//! The clocks that handlers read, as a value: tests and the simulator bring their own.
+
+use std::time::Duration;
 
 use model::{Millis, Timestamp};
 
@@ -6,20 +8,26 @@ use model::{Millis, Timestamp};
 pub struct Clock {
     now: fn() -> Millis,
     wall: fn() -> Timestamp,
+    fine: fn() -> Duration,
 }
 
 impl Clock {
-    pub fn new(now: fn() -> Millis, wall: fn() -> Timestamp) -> Self {
-        Self { now, wall }
+    pub fn new(now: fn() -> Millis, wall: fn() -> Timestamp, fine: fn() -> Duration) -> Self {
+        Self { now, wall, fine }
     }
 
     pub fn system() -> Self {
-        Self::new(rt::timer::now, rt::timer::wall)
+        Self::new(rt::timer::now, rt::timer::wall, rt::timer::elapsed)
     }
 
     /// Monotonic: deadlines.
     pub fn now(&self) -> Millis {
         (self.now)()
+    }
+
+    /// Monotonic and fine: what work takes.
+    pub fn fine(&self) -> Duration {
+        (self.fine)()
     }
 
     /// Wall clock: timestamps of records.

@@ -8,12 +8,15 @@
 //! ```
 //! So a request starts when those before it have ended, as in Apache Kafka, but a produce lets the next one start as
 //! soon as its place in the log is settled. The socket is not read while too many requests are under way, too many bytes
-//! wait to be sent, or the shard has no room; then TCP holds the client back.
+//! wait to be sent, the client is over a quota, or the shard has no room; then TCP holds the client back.
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io,
+    pin::pin,
     rc::Rc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -50,6 +53,8 @@ pub(crate) struct Connection<D: Disk> {
     handling: Cell<bool>,
     /// The reader waits for this shard to have room.
     starved: Cell<bool>,
+    /// The reader waits because a quota says so.
+    muted: Cell<bool>,
     stopping: Cell<bool>,
     /// While an answer with pages of records is on its way out: how much the client has taken, and since when no more.
     taken: Cell<Option<Taken>>,
@@ -71,9 +76,9 @@ enum End {
 impl<D: Disk> Connection<D> {
     pub(crate) fn new(shard: Rc<Shard<D>>, stream: Stream, peer: Peer) -> Self {
         let active = Cell::new(shard.clock().now());
-        let (handling, starved, stopping, taken) = Default::default();
+        let (handling, starved, muted, stopping, taken) = Default::default();
         let (peer, answers) = (Rc::new(peer), Answers::default());
-        Self { shard, stream, peer, answers, active, handling, starved, stopping, taken }
+        Self { shard, stream, peer, answers, active, handling, starved, muted, stopping, taken }
     }
 
     pub(crate) fn peer(&self) -> &Peer {
@@ -106,7 +111,10 @@ impl<D: Disk> Connection<D> {
             self.starved.set(false);
             self.active.set(self.shard.clock().now());
         }
-        // Both waits may have been long.
+        if self.peer.quota.muted().is_some() {
+            self.while_muted().await;
+        }
+        // All these waits may have been long.
         if self.is_over() {
             return Err(End::Quiet);
         }
@@ -125,6 +133,33 @@ impl<D: Disk> Connection<D> {
         *share = None;
         rt::yield_if_needed().await;
         Ok(())
+    }
+
+    /// Until the time to wait is over, the quotas have changed, or there is nothing to wait for. The connection is not idle
+    /// meanwhile, nor at work.
+    async fn while_muted(&self) {
+        self.muted.set(true);
+        let mut changed = pin!(self.shard.quotas().changed());
+        while let Some(mute) = self.peer.quota.muted()
+            && self.shard.clock().now() < mute.until
+            && self.shard.quotas().still_holds(mute)
+            && !self.is_over()
+        {
+            let mut due = pin!(rt::timer::sleep_until(mute.until));
+            let (mut ended, mut gone) = (pin!(self.answers.ended()), pin!(self.stream.hung_up()));
+            let is_over = poll_fn(|cx| {
+                let over = ended.as_mut().poll(cx).is_ready()
+                    || gone.as_mut().poll(cx).is_ready()
+                    || changed.as_mut().poll(cx).is_ready();
+                if over { Poll::Ready(true) } else { due.as_mut().poll(cx).map(|()| false) }
+            });
+            if is_over.await {
+                break;
+            }
+        }
+        self.peer.quota.unmute();
+        self.muted.set(false);
+        self.active.set(self.shard.clock().now());
     }
 
     /// Takes no request any more.
@@ -249,7 +284,8 @@ impl<D: Disk> Connection<D> {
 
     /// Does nobody use it? A handler at work, and a request or an answer that waits for this broker, are use.
     pub(crate) fn is_idle_since(&self, at: Millis) -> bool {
-        let in_use = self.handling.get() || self.starved.get() || self.answers.waits_for_us();
+        let waits = self.starved.get() || self.muted.get() || self.answers.waits_for_us();
+        let in_use = self.handling.get() || waits;
         self.active.get() < at && !in_use
     }
 

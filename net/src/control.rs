@@ -24,8 +24,8 @@ use coordinator::{
     Image, Refusal,
     config::ConfigAlteration,
     controller::{
-        AlterConfigsRequest, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic, ProducerIdBlock,
-        TopicRef,
+        AlterClientQuotas, AlterConfigsRequest, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic,
+        ProducerIdBlock, TopicRef,
     },
 };
 use model::{ErrorCode, Offset, ShardId};
@@ -37,7 +37,7 @@ use crate::mesh::{Link, Message};
 /// Where the metadata is decided.
 pub const CONTROL_SHARD: ShardId = ShardId(0);
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Proposal {
     CreateTopics {
         topics: Vec<CreateTopic>,
@@ -56,6 +56,10 @@ pub enum Proposal {
         requests: Vec<AlterConfigsRequest<(String, Option<String>)>>,
         validate_only: bool,
     },
+    AlterClientQuotas {
+        requests: Vec<AlterClientQuotas>,
+        validate_only: bool,
+    },
     ProducerIds,
     /// Topics that Metadata named and nobody created.
     AutoCreate(Vec<String>),
@@ -69,6 +73,7 @@ pub enum Outcome {
     CreatePartitions(Vec<Result<(), Refusal>>),
     AlterConfigs(Vec<Result<(), Refusal>>),
     ReplaceConfigs(Vec<Result<(), Refusal>>),
+    AlterClientQuotas(Vec<Result<(), Refusal>>),
     ProducerIds(Result<ProducerIdBlock, Refusal>),
     AutoCreate(Vec<Result<CreatedTopic, Refusal>>),
     /// The whole proposal failed: the metadata log takes no records now.

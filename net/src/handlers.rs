@@ -10,12 +10,14 @@ use engine::Disk;
 
 use crate::{
     jobs::LocalFuture,
+    quotas::metered,
     request::{Head, Request},
     response::Response,
     shard::Shard,
     wire::{ApiKey, Malformed, ResponseBody},
 };
 
+mod alter_client_quotas;
 mod alter_configs;
 mod api_versions;
 mod configs;
@@ -26,6 +28,7 @@ mod create_topics;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
@@ -124,6 +127,8 @@ impl<D: Disk> Apis<D> {
         Api { key: ApiKey::DeleteGroups, min: 0, max: 2, run: delete_groups::handle },
         Api { key: ApiKey::IncrementalAlterConfigs, min: 0, max: 1, run: incremental_alter_configs::handle },
         Api { key: ApiKey::OffsetDelete, min: 0, max: 0, run: offset_delete::handle },
+        Api { key: ApiKey::DescribeClientQuotas, min: 0, max: 1, run: describe_client_quotas::handle },
+        Api { key: ApiKey::AlterClientQuotas, min: 0, max: 1, run: alter_client_quotas::handle },
         Api { key: ApiKey::DescribeCluster, min: 0, max: 2, run: describe_cluster::handle },
         Api { key: ApiKey::ConsumerGroupHeartbeat, min: 0, max: 1, run: consumer_group_heartbeat::handle },
         Api { key: ApiKey::ConsumerGroupDescribe, min: 0, max: 1, run: consumer_group_describe::handle },
@@ -151,6 +156,12 @@ pub fn dispatch<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Step {
             _ => Step::Close(format!("{api_name} version {version} is not served")),
         };
     }
-    (api.run)(shard, request)
-        .unwrap_or_else(|malformed| Step::Close(format!("{api_name} version {version}: {malformed}")))
+    let run = |request: Request| {
+        (api.run)(shard, request)
+            .unwrap_or_else(|malformed| Step::Close(format!("{api_name} version {version}: {malformed}")))
+    };
+    match shard.quotas().limits_of(&request) {
+        None => run(request),
+        Some(limits) => metered(shard, api.key, limits, request, run),
+    }
 }

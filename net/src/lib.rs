@@ -17,6 +17,7 @@ pub mod listener;
 pub mod mesh;
 pub mod metrics;
 pub mod owner;
+pub mod quotas;
 pub mod request;
 pub mod response;
 pub mod scatter;

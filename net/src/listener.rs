@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use coordinator::quotas::Rule;
 use engine::Disk;
 use model::Millis;
 use rt::{
@@ -25,6 +26,7 @@ use rt::{
 use crate::{
     admission::{Admission, Permit},
     connection::Connection,
+    quotas::{ClientLimit, charge, charged},
     request::Peer,
     shard::Shard,
 };
@@ -105,6 +107,28 @@ impl<D: Disk> Server<D> {
         };
         let Ok(local) = stream.local_addr() else { return };
         let peer = Peer::new(address, listener.clone(), local.ip().to_canonical());
+        match self.shard.quotas().connection_limit(address.ip()) {
+            None => self.begin(stream, peer, permit),
+            Some(limit) => {
+                let server = self.clone();
+                rt::spawn(async move { server.begin_within(&limit, stream, peer, permit).await });
+            }
+        }
+    }
+
+    /// Above its address's rate (KIP-612) a connection gets nothing, and ends after the time to wait: who tries again at
+    /// once is to lose some time by it.
+    async fn begin_within(self: &Rc<Self>, limit: &ClientLimit, stream: Stream, peer: Peer, permit: Permit) {
+        let charged = charged(charge(&self.shard, limit, 1.0, Rule::Withhold)).await;
+        if charged.granted && !self.stopping.get() {
+            return self.begin(stream, peer, permit);
+        }
+        self.shard.metrics().connections_refused.add(1);
+        tracing::debug!(peer = %peer.address, "connection refused: above the rate of its address");
+        rt::timer::sleep(charged.wait.min(self.shard.quotas().window())).await;
+    }
+
+    fn begin(self: &Rc<Self>, stream: Stream, peer: Peer, permit: Permit) {
         let connection = Rc::new(Connection::new(self.shard.clone(), stream, peer));
         let number = self.next.replace(self.next.get() + 1);
         self.connections.borrow_mut().insert(number, connection.clone());

@@ -12,7 +12,7 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
-use coordinator::{BrokerConfig, Image, metadata::Topic};
+use coordinator::{BrokerConfig, Image, metadata::Topic, quotas::Rates};
 use engine::{Disk, Store};
 use model::{
     ErrorCode, ShardId,
@@ -87,6 +87,8 @@ pub struct Owner<D: Disk> {
     /// How long asks were parked.
     produce_waits: Histogram,
     fetch_waits: Histogram,
+    /// Of clients with a quota, those that have their home here.
+    rates: RefCell<Rates>,
 }
 
 impl<D: Disk> Owner<D> {
@@ -100,7 +102,8 @@ impl<D: Disk> Owner<D> {
         let groups = Groups::new(store.clone(), table.clone(), link.clone(), clock, config);
         let (jobs, parked, fetches) = (Jobs::default(), RefCell::default(), RefCell::default());
         let (produce_waits, fetch_waits) = (Histogram::new(LATENCY_NS), Histogram::new(LATENCY_NS));
-        Self { store, table, link, clock, jobs, groups, parked, fetches, produce_waits, fetch_waits }
+        let rates = RefCell::default();
+        Self { store, table, link, clock, jobs, groups, parked, fetches, produce_waits, fetch_waits, rates }
     }
 
     pub fn store(&self) -> &Rc<Store<D>> {
@@ -141,6 +144,10 @@ impl<D: Disk> Owner<D> {
             Ask::Group(ask) => self.groups.start(id, *ask, reply),
             Ask::ListGroups { states, types } => {
                 self.reply(id, reply, Answer::ListGroups(self.groups.list(&states, &types)));
+            }
+            Ask::Charge(charge) => {
+                let charged = self.rates.borrow_mut().charge(self.clock.now(), &charge);
+                self.reply(id, reply, Answer::Charge(charged));
             }
         }
     }

@@ -8,7 +8,10 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::wire::{ApiKey, Malformed, RequestHeader};
+use crate::{
+    quotas::PeerQuota,
+    wire::{ApiKey, Malformed, RequestHeader},
+};
 
 /// Who sits at the other end of a connection.
 #[derive(Debug)]
@@ -20,11 +23,18 @@ pub struct Peer {
     pub local: IpAddr,
     /// As told by ApiVersions.
     software: RefCell<Option<String>>,
+    /// What quotas say of this connection.
+    pub(crate) quota: PeerQuota,
 }
 
 impl Peer {
     pub fn new(address: SocketAddr, listener: Rc<str>, local: IpAddr) -> Self {
-        Self { address, listener, local, software: RefCell::default() }
+        Self { address, listener, local, software: RefCell::default(), quota: PeerQuota::default() }
+    }
+
+    /// Nobody proves who he is yet.
+    pub fn user(&self) -> &'static str {
+        "ANONYMOUS"
     }
 
     pub fn set_software(&self, name: &str, version: &str) {
@@ -58,6 +68,7 @@ pub struct Request {
     pub peer: Rc<Peer>,
     client_id: Option<Bytes>,
     body: Bytes,
+    frame_bytes: usize,
 }
 
 impl Request {
@@ -71,7 +82,13 @@ impl Request {
             peer,
             client_id: header.client_id.map(|id| frame.slice_ref(id.as_bytes())),
             body: frame.slice_ref(body),
+            frame_bytes: frame.len(),
         })
+    }
+
+    /// Head and body.
+    pub fn frame_bytes(&self) -> usize {
+        self.frame_bytes
     }
 
     pub fn body(&self) -> &[u8] {

@@ -1,5 +1,7 @@
 //! An answer ready for the socket: the frame's own bytes, and the record data that belongs in its holes.
 
+use std::time::Duration;
+
 use rt::{net::OutPart, pages::PageSlice};
 
 use crate::{
@@ -27,6 +29,8 @@ impl Slots {
 pub struct Response {
     writer: Writer,
     slots: Slots,
+    /// How long the client is to wait before its next request.
+    throttle: Duration,
 }
 
 impl Response {
@@ -40,7 +44,20 @@ impl Response {
         let Head { version, correlation_id } = to.into();
         let mut writer = Writer::new();
         write_response(body, version, correlation_id, &mut writer);
-        Self { writer, slots }
+        Self { writer, slots, throttle: Duration::ZERO }
+    }
+
+    pub fn throttle(&self) -> Duration {
+        self.throttle
+    }
+
+    /// Tells the client how long to wait, unless it is to wait longer already. In whole milliseconds.
+    pub fn set_throttle(&mut self, throttle: Duration) {
+        if throttle > self.throttle {
+            self.throttle = throttle;
+            let ms = i32::try_from(throttle.as_millis()).unwrap_or(i32::MAX);
+            self.writer.set_throttle_time_ms(ms);
+        }
     }
 
     /// What goes to the socket, record data included.

@@ -193,6 +193,18 @@ impl FetchSessions {
         }
     }
 
+    /// Instead of `finish`, when the client is told nothing of any partition: its next request of the session asks for the
+    /// same, and no session begins.
+    pub fn withhold(&self, context: &Context) -> Result<i32, ErrorCode> {
+        match context.kind {
+            Kind::Sessionless | Kind::Full { .. } => Ok(0),
+            Kind::Incremental { id, next_epoch } => match self.sessions.get(&id) {
+                Some(session) if session.epoch == next_epoch => Ok(id),
+                _ => Err(ErrorCode::InvalidFetchSessionEpoch),
+            },
+        }
+    }
+
     fn create(&mut self, context: &Context, seen: &[Seen], uses_ids: bool, now: Millis) -> Option<i32> {
         let count = context.wants.len();
         if count == 0 || self.partitions + count > PARTITIONS_MAX || !self.make_room(count, now) {

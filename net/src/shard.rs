@@ -23,6 +23,7 @@ use crate::{
     owner::{AskId, Owner, ReplyTo},
     pressure::Pressure,
     producer_ids::ProducerIds,
+    quotas::Quotas,
     request::Peer,
     sessions::FetchSessions,
     transit::Transit,
@@ -63,6 +64,7 @@ pub struct Shard<D: Disk> {
     pub(crate) frames: Rc<FrameBudget>,
     pub(crate) sessions: RefCell<FetchSessions>,
     pub(crate) producer_ids: ProducerIds,
+    quotas: Quotas,
     metrics: Metrics,
     scrapes: Scrapes,
     clock: Clock,
@@ -78,6 +80,7 @@ impl<D: Disk> Shard<D> {
         let slots = usize::try_from(in_force.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let seed = clock.wall().0 as u64;
         let transit = Rc::new(Transit::new(count));
+        let quotas = Quotas::new(count, &image, &in_force);
         let frame_bytes_max = in_force.socket_request_max_bytes;
         Rc::new(Self {
             id,
@@ -98,6 +101,7 @@ impl<D: Disk> Shard<D> {
             link,
             sessions: RefCell::new(FetchSessions::new(id, count, slots.div_ceil(usize::from(count)), seed)),
             producer_ids: ProducerIds::default(),
+            quotas,
             metrics: Metrics::default(),
             clock,
         })
@@ -146,6 +150,10 @@ impl<D: Disk> Shard<D> {
     pub(crate) fn scrapes(&self) -> &Scrapes {
         &self.scrapes
     }
+
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
     pub fn clock(&self) -> Clock {
         self.clock
     }
@@ -164,6 +172,9 @@ impl<D: Disk> Shard<D> {
             configs.remove(&topic.id);
         }
         drop(configs);
+        if delta.quotas_changed {
+            self.quotas.follow(&image, &self.config());
+        }
         self.owner.follow(&image, &delta.vanished, &self.config());
         self.images.applied(offset);
     }

@@ -22,8 +22,12 @@ const SLEEP_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Monotonic, since the first call in this process.
 pub fn now() -> Millis {
-    let elapsed = START.get_or_init(Instant::now).elapsed();
-    Millis(elapsed.as_millis() as u64)
+    Millis(elapsed().as_millis() as u64)
+}
+
+/// As `now`, as fine as the clock is.
+pub fn elapsed() -> Duration {
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// The wall clock. May jump; for record timestamps, never for safety.

@@ -145,6 +145,9 @@ fn decide(
         Proposal::ReplaceConfigs { requests, validate_only } => {
             decided!(Outcome::ReplaceConfigs, controller.replace_configs(&requests, validate_only))
         }
+        Proposal::AlterClientQuotas { requests, validate_only } => {
+            decided!(Outcome::AlterClientQuotas, controller.alter_client_quotas(&requests, validate_only))
+        }
         Proposal::ProducerIds => decided!(Outcome::ProducerIds, controller.allocate_producer_ids()),
         Proposal::AutoCreate(names) => auto_create(image, config, &names, new_id),
     }

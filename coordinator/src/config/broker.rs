@@ -118,6 +118,8 @@ field::view! {
         allow_everyone_if_no_acl_found: bool,
         quota_window_num: i32,
         quota_window_size_seconds: i32,
+        controller_quota_window_num: i32,
+        controller_quota_window_size_seconds: i32,
     } beside {
         /// Where to listen. An empty host is every interface, port 0 is for the kernel to choose.
         pub listeners: Vec<Endpoint>,

@@ -11,6 +11,7 @@ pub mod names;
 pub mod partitions;
 mod placement;
 pub mod producer_ids;
+pub mod quotas;
 pub mod topics;
 
 use model::ErrorCode;
@@ -20,6 +21,7 @@ pub use configs::{AlterConfigsRequest, config_resource};
 pub use names::is_internal;
 pub use partitions::CreatePartitions;
 pub use producer_ids::ProducerIdBlock;
+pub use quotas::AlterClientQuotas;
 pub use topics::{CreateTopic, CreatedTopic, DeletedTopic, TopicRef};
 
 use crate::{
@@ -35,6 +37,9 @@ pub const PARTITIONS_MAX: usize = 500_000;
 pub const BROKERS_MAX: usize = 1_000;
 /// Groups that may have configs of their own: they need not exist, so anybody could name any number of them.
 pub const CONFIGURED_GROUPS_MAX: usize = 10_000;
+
+/// Entities that may have quotas: they need not exist, so anybody could name any number of them.
+pub const QUOTA_ENTITIES_MAX: usize = 10_000;
 
 /// A request, or a part of one, that is not granted: Kafka's code and a sentence for a human.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 mod brokers;
 mod configs;
 mod partitions;
+mod quotas;
 mod random;
 mod topics;
 

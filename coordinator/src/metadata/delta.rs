@@ -18,6 +18,7 @@ pub struct ImageDelta {
     pub changed: Vec<Arc<Topic>>,
     /// Configs of brokers changed, which may change what holds for any topic.
     pub broker_configs_changed: bool,
+    pub quotas_changed: bool,
 }
 
 impl Image {
@@ -26,6 +27,7 @@ impl Image {
         let same_configs = Arc::ptr_eq(&self.configs, &next.configs);
         let mut delta = ImageDelta {
             broker_configs_changed: !same_configs && self.broker_configs().ne(next.broker_configs()),
+            quotas_changed: !Arc::ptr_eq(&self.quotas, &next.quotas) && self.quotas != next.quotas,
             ..ImageDelta::default()
         };
         // Equal topics are mostly the same memory, which the comparison sees first.

@@ -11,8 +11,10 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId};
 
 use super::record::{
-    BrokerRecord, ConfigRecord, ConfigResource, Endpoint, MetadataRecord, PartitionRecord, TopicRecord,
+    BrokerRecord, ClientQuotaRecord, ConfigRecord, ConfigResource, Endpoint, MetadataRecord, PartitionRecord,
+    TopicRecord,
 };
+use crate::quotas::{ClientQuotas, QuotaValue};
 
 /// The configs that one resource has of its own, by key.
 pub type ConfigMap = BTreeMap<String, String>;
@@ -29,6 +31,7 @@ pub struct Image {
     pub(super) configs: Arc<BTreeMap<ConfigResource, ConfigMap>>,
     brokers: Arc<BTreeMap<BrokerId, Broker>>,
     features: Arc<BTreeMap<String, i16>>,
+    pub(super) quotas: Arc<ClientQuotas>,
     next_producer_id: ProducerId,
 }
 
@@ -86,6 +89,7 @@ impl Image {
             configs: Arc::default(),
             brokers: Arc::default(),
             features: Arc::default(),
+            quotas: Arc::default(),
             next_producer_id: ProducerId(0),
         }
     }
@@ -167,6 +171,11 @@ impl Image {
         self.configs.keys()
     }
 
+    /// The quotas of all clients, by entity; an entity without any is not in it.
+    pub fn quotas(&self) -> &Arc<ClientQuotas> {
+        &self.quotas
+    }
+
     /// Applies the record at `offset`. On an error the image is as it was.
     pub fn apply(&mut self, offset: Offset, record: &MetadataRecord) -> Result<(), BadApply> {
         if offset <= self.offset {
@@ -183,6 +192,7 @@ impl Image {
             MetadataRecord::FeatureLevel(feature) => {
                 Arc::make_mut(&mut self.features).insert(feature.name.clone(), feature.level);
             }
+            MetadataRecord::ClientQuota(quota) => self.put_quota(quota),
         }
         self.offset = offset;
         Ok(())
@@ -248,6 +258,19 @@ impl Image {
                         configs.remove(&record.resource);
                     }
                 }
+            }
+        }
+    }
+
+    fn put_quota(&mut self, record: &ClientQuotaRecord) {
+        let quotas = Arc::make_mut(&mut self.quotas);
+        if let Some(bits) = record.value {
+            let value = QuotaValue::of_bits(bits);
+            quotas.entry(record.entity.clone()).or_default().insert(record.key.clone(), value);
+        } else if let Some(map) = quotas.get_mut(&record.entity) {
+            map.remove(&record.key);
+            if map.is_empty() {
+                quotas.remove(&record.entity);
             }
         }
     }

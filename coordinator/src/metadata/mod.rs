@@ -7,6 +7,7 @@ pub mod record;
 pub use delta::ImageDelta;
 pub use image::{BadApply, Broker, Image, Partition, Topic};
 pub use record::{
-    BadRecord, BrokerRecord, ConfigRecord, ConfigResource, Endpoint, FeatureLevelRecord, MetadataRecord,
-    PartitionRecord, ProducerIdsRecord, RemoveTopicRecord, SecurityProtocol, TopicRecord,
+    BadRecord, BrokerRecord, ClientQuotaRecord, ConfigRecord, ConfigResource, Endpoint, FeatureLevelRecord,
+    MetadataRecord, PartitionRecord, ProducerIdsRecord, QuotaEntity, QuotaName, RemoveTopicRecord,
+    SecurityProtocol, TopicRecord,
 };

@@ -81,6 +81,8 @@ records! {
     6 Broker(BrokerRecord);
     /// A finalized feature level.
     7 FeatureLevel(FeatureLevelRecord);
+    /// One quota of one entity is set or removed.
+    8 ClientQuota(ClientQuotaRecord);
 }
 
 impl MetadataRecord {
@@ -201,6 +203,30 @@ pub enum SecurityProtocol {
 pub struct FeatureLevelRecord {
     pub name: String,
     pub level: i16,
+}
+
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct ClientQuotaRecord {
+    pub entity: QuotaEntity,
+    pub key: String,
+    /// The bits of a float64. None removes the quota.
+    pub value: Option<u64>,
+}
+
+/// Whose quota it is. Kafka's entity types in the combinations that it allows.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum QuotaEntity {
+    User(QuotaName),
+    ClientId(QuotaName),
+    UserClientId(QuotaName, QuotaName),
+    Ip(QuotaName),
+}
+
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum QuotaName {
+    /// Everybody of the type who has no quota under his own name.
+    Default,
+    Named(String),
 }
 
 /// Archives an id of `model` as the number or bytes inside it, so that `model` need not know rkyv.

@@ -115,6 +115,17 @@ impl Answers {
         }
     }
 
+    /// Waits until no request follows.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let changed = self.room.wait();
+            if self.is_ended() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// What is ready at the front of the queue, as much of it as goes well together. For one task.
     pub(crate) async fn next(&self) -> Next {
         loop {

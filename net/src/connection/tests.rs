@@ -28,7 +28,7 @@ use crate::{
     mesh::Message,
     wire::{
         ApiKey, RequestBody, ResponseHeader, Writer,
-        messages::{api_versions, fetch, metadata, produce},
+        messages::{alter_client_quotas, api_versions, fetch, metadata, produce},
         write_request,
     },
 };
@@ -38,20 +38,24 @@ use crate::{
 struct Watch {
     over: AtomicBool,
     spawned: AtomicU64,
+    /// How long the stop took.
+    stop_ms: AtomicU64,
 }
+
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs a broker while `client` lasts.
 fn serve(
     shards: usize,
     file: &[(&'static str, &'static str)],
     client: impl FnOnce(SocketAddr, &Watch) + Send + 'static,
-) {
+) -> Arc<Watch> {
     let own = [("node.id", "7"), ("listeners", "PLAINTEXT://127.0.0.1:9092"), ("num.partitions", "4")];
     let config = BrokerConfig::parse(own.iter().chain(file).copied()).unwrap();
     let admission = Admission::new(config.max_connections, config.max_connections_per_ip);
     let (watch, mesh) = (Arc::new(Watch::default()), MeshBuilder::<Message>::new(shards));
     let (tell, told) = mpsc::channel();
-    let client_watch = watch.clone();
+    let (client_watch, seen) = (watch.clone(), watch.clone());
     let client = thread::spawn(move || {
         let _over = Over(client_watch.clone());
         let address = told.recv().unwrap();
@@ -96,11 +100,14 @@ fn serve(
                 watch.spawned.store(rt::spawned_tasks(), Ordering::Relaxed);
                 rt::timer::sleep(Duration::from_millis(5)).await;
             }
-            server.stop(Duration::from_secs(1)).await;
+            let began = Instant::now();
+            server.stop(STOP_PATIENCE).await;
+            watch.stop_ms.fetch_max(began.elapsed().as_millis() as u64, Ordering::Relaxed);
         }
     });
     run.unwrap();
     client.join().unwrap();
+    seen
 }
 
 struct Over(Arc<Watch>);
@@ -451,5 +458,127 @@ fn no_acks_are_no_answer_and_an_error_ends_the_connection() {
         assert_eq!(client.receive().unwrap()[..4], 2i32.to_be_bytes());
         client.send(7, 3, &produce_to(99, 0, &batch(&["nowhere"])));
         assert!(client.is_closed());
+    });
+}
+
+/// Every client id here is "tests".
+fn limit(client: &mut Client, key: &'static str, value: Option<f64>) {
+    limit_entity(client, ("client-id", "tests"), key, value);
+}
+
+fn limit_entity(
+    client: &mut Client,
+    (entity_type, name): (&'static str, &'static str),
+    key: &'static str,
+    value: Option<f64>,
+) {
+    let entity =
+        alter_client_quotas::EntityData { entity_type: entity_type.into(), entity_name: Some(name.into()) };
+    let op = alter_client_quotas::OpData {
+        key: key.into(),
+        value: value.unwrap_or_default(),
+        remove: value.is_none(),
+    };
+    let entries = vec![alter_client_quotas::RequestEntry { entity: vec![entity], ops: vec![op] }];
+    client.send(1, 1, &alter_client_quotas::Request { entries, validate_only: false });
+    let answer = client.receive().unwrap();
+    let (_, body) = ResponseHeader::decode(&answer, ApiKey::AlterClientQuotas, 1).unwrap();
+    let view = alter_client_quotas::ResponseView::decode(body, 1).unwrap();
+    assert_eq!(view.entries.iter().next().unwrap().error_code, 0);
+}
+
+fn throttle_ms(answer: &[u8]) -> u64 {
+    let view = produce::ResponseView::decode(&answer[4..], 7).unwrap();
+    view.throttle_time_ms.try_into().unwrap()
+}
+
+/// One that is asked for 10 s at the least.
+fn mute(client: &mut Client) {
+    let batch = batch(&[&"x".repeat(30_000)]);
+    client.send(7, 1, &produce_to(0, -1, &batch));
+    assert!(throttle_ms(&client.receive().unwrap()) > 10_000, "the answer itself does not wait");
+}
+
+#[test]
+fn a_muted_connection_is_not_read_until_its_time_and_others_are() {
+    serve(1, &[("quota.window.num", "2"), ("connections.max.idle.ms", "200")], |address, _| {
+        let mut client = Client::connect(address);
+        client.create("t");
+        limit(&mut client, "producer_byte_rate", Some(100_000.0));
+        let batch = batch(&[&"x".repeat(160_000)]);
+        let sent = Instant::now();
+        client.send(7, 1, &produce_to(0, -1, &batch));
+        let ms = throttle_ms(&client.receive().unwrap());
+        let received = Instant::now();
+        assert!((400..700).contains(&ms), "160 kB and a window of 100 kB: {ms} ms");
+        client.send(0, 2, &api_versions::Request::default());
+        let mut other = Client::connect(address);
+        other.send(0, 3, &api_versions::Request::default());
+        assert!(other.receive().is_some());
+        assert!(received.elapsed() < Duration::from_millis(ms), "the other one did not wait");
+        // Longer than an idle connection lives, and yet it is answered.
+        assert!(client.receive().is_some());
+        assert!(sent.elapsed() >= Duration::from_millis(ms));
+    });
+}
+
+#[test]
+fn a_change_of_quotas_ends_the_wait() {
+    serve(2, &[], |address, _| {
+        let (mut client, mut admin) = (Client::connect(address), Client::connect(address));
+        client.create("t");
+        admin.create("t");
+        limit(&mut admin, "producer_byte_rate", Some(1000.0));
+        mute(&mut client);
+        client.send(0, 2, &api_versions::Request::default());
+        let began = Instant::now();
+        limit(&mut admin, "producer_byte_rate", None);
+        assert!(client.receive().is_some());
+        assert!(began.elapsed() < Duration::from_secs(8));
+    });
+}
+
+#[test]
+fn neither_a_stop_nor_a_place_waits_for_a_muted_connection() {
+    let watch = serve(1, &[("max.connections.per.ip", "2")], |address, _| {
+        let (mut gone, mut stays) = (Client::connect(address), Client::connect(address));
+        gone.create("t");
+        limit(&mut gone, "producer_byte_rate", Some(100.0));
+        mute(&mut gone);
+        drop(gone);
+        // Its place comes back long before its time.
+        let again = (0..500).find_map(|_| {
+            thread::sleep(Duration::from_millis(10));
+            let mut again = Client::connect(address);
+            let _ = again.0.write_all(&frame(0, 1, &api_versions::Request::default()));
+            again.receive().is_some().then_some(again)
+        });
+        assert!(again.is_some(), "the place did not come back");
+        mute(&mut stays);
+        // It is open when the broker stops.
+        std::mem::forget(stays);
+    });
+    let stop = Duration::from_millis(watch.stop_ms.load(Ordering::Relaxed));
+    assert!(stop < STOP_PATIENCE, "the stop waited for the wait of a quota");
+}
+
+#[test]
+fn connections_of_an_address_come_at_its_rate() {
+    serve(2, &[("quota.window.num", "3")], |address, _| {
+        let mut admin = Client::connect(address);
+        admin.send(0, 1, &api_versions::Request::default());
+        admin.receive().unwrap();
+        limit_entity(&mut admin, ("ip", "127.0.0.1"), "connection_creation_rate", Some(2.0));
+        let is_served = || {
+            let mut client = Client::connect(address);
+            let _ = client.0.write_all(&frame(0, 1, &api_versions::Request::default()));
+            client.receive().is_some()
+        };
+        let began = Instant::now();
+        let served = (0..100).take_while(|_| is_served()).count();
+        assert!(served >= 4, "two windows' worth");
+        assert!(served < 100 || began.elapsed() > Duration::from_secs(45), "the rest is refused");
+        limit_entity(&mut admin, ("ip", "127.0.0.1"), "connection_creation_rate", None);
+        assert!((0..20).all(|_| is_served()));
     });
 }

@@ -1,5 +1,5 @@
-//! CreateTopics. 4 lets -1 stand for the broker's default counts, 5 answers with the topic's configuration, 7 with its
-//! id.
+//! CreateTopics. 4 lets -1 stand for the broker's default counts, 5 answers with the topic's configuration, 6 may answer
+//! that a quota throttles, 7 with the topic's id.
 //!
 //! The rules are the controller's. The answer leaves when the topic's partitions are open on their shards, so
 //! `timeout_ms` is not needed: nothing is left to wait for.
@@ -17,6 +17,7 @@ use model::{BrokerId, PartitionIndex};
 use super::{Handled, Step};
 use crate::{
     control::{Outcome, Proposal},
+    quotas::mutations::mutate,
     request::Request,
     shard::Shard,
     wire::messages::create_topics::{
@@ -24,20 +25,39 @@ use crate::{
     },
 };
 
+const THROTTLED_FROM: i16 = 6;
+
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
     let topics: Vec<CreateTopic> = view.topics.iter().map(read).collect();
     let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
     let validate_only = view.validate_only;
+    let quotas = shard.quotas().limits_of(&request);
     let shard = shard.clone();
     Ok(Step::wait(async move {
+        let partitions: Vec<usize> = topics.iter().map(|topic| new_partitions(&shard, topic)).collect();
+        let strict = request.version >= THROTTLED_FROM;
+        let granted = mutate(&shard, quotas.as_deref(), strict, &partitions).await;
+        let topics = granted.only(topics);
+        let count = topics.len();
         let created = match shard.control().propose(Proposal::CreateTopics { topics, validate_only }).await {
             Outcome::CreateTopics(created) => created,
-            other => vec![Err(other.refusal()); names.len()],
+            other => vec![Err(other.refusal()); count],
         };
+        let created = granted.merge(created);
         let topics = names.iter().zip(&created).map(|(name, created)| entry(name, created)).collect();
-        Step::answer(&request, &Response { topics, ..Response::default() })
+        granted.tell(Step::answer(&request, &Response { topics, ..Response::default() }))
     }))
+}
+
+/// What a topic counts for its client's quota: nothing if there is one already.
+fn new_partitions<D: Disk>(shard: &Shard<D>, topic: &CreateTopic) -> usize {
+    let count = match (topic.assignments.len(), topic.partitions) {
+        (0, -1) => usize::try_from(shard.config().num_partitions).unwrap_or(0),
+        (0, count) => usize::try_from(count).unwrap_or(0),
+        (assigned, _) => assigned,
+    };
+    if shard.local_image().topic(&topic.name).is_some() { 0 } else { count }
 }
 
 fn read(topic: CreatableTopicView<'_>) -> CreateTopic {

@@ -1,4 +1,4 @@
-//! DeleteTopics. 5 adds the error's text, 6 names topics by id or by name.
+//! DeleteTopics. 5 adds the error's text and may answer that a quota throttles, 6 names topics by id or by name.
 //!
 //! The answer leaves when the topic's partitions are closed on every shard: nothing of it can be written or read then.
 
@@ -14,10 +14,13 @@ use model::{ErrorCode, TopicId};
 use super::{Handled, Step};
 use crate::{
     control::{Outcome, Proposal},
+    quotas::mutations::mutate,
     request::Request,
     shard::Shard,
     wire::messages::delete_topics::{DeletableTopicResult, DeleteTopicStateView, RequestView, Response},
 };
+
+const THROTTLED_FROM: i16 = 5;
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
@@ -25,16 +28,31 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         6.. => view.topics.iter().map(read).collect(),
         _ => view.topic_names.iter().map(|name| Ok(TopicRef::Name(name.to_owned()))).collect(),
     };
+    let quotas = shard.quotas().limits_of(&request);
     let shard = shard.clone();
     Ok(Step::wait(async move {
         let topics: Vec<TopicRef> = asked.iter().flatten().cloned().collect();
+        let partitions: Vec<usize> = topics.iter().map(|topic| old_partitions(&shard, topic)).collect();
+        let strict = request.version >= THROTTLED_FROM;
+        let granted = mutate(&shard, quotas.as_deref(), strict, &partitions).await;
+        let topics = granted.only(topics);
         let count = topics.len();
         let deleted = match shard.control().propose(Proposal::DeleteTopics(topics)).await {
             Outcome::DeleteTopics(deleted) => deleted,
             other => vec![Err(other.refusal()); count],
         };
-        respond(&request, &asked, deleted)
+        granted.tell(respond(&request, &asked, granted.merge(deleted)))
     }))
+}
+
+/// What a topic counts for its client's quota.
+fn old_partitions<D: Disk>(shard: &Shard<D>, topic: &TopicRef) -> usize {
+    let image = shard.local_image();
+    let found = match topic {
+        TopicRef::Name(name) => image.topic(name),
+        TopicRef::Id(id) => image.topic_by_id(*id),
+    };
+    found.map_or(0, |topic| topic.partitions.len())
 }
 
 /// Either a name or an id. With both, nobody knows which is meant.

@@ -5,6 +5,8 @@
 //! is less than `min_bytes` one waiter a shard waits for a watermark; there is one deadline, and no polling. Records
 //! leave as slices of pages and are never looked at, but for their compression where the client is too old for zstd.
 //!
+//! A client over its quota gets nothing and is told how long to wait; what was read for it is not counted.
+//!
 //! Followers do not fetch here: replication has a protocol of its own, so the replica id is not looked at.
 
 mod answer;
@@ -13,6 +15,7 @@ mod zstd;
 
 use std::{rc::Rc, time::Duration};
 
+use coordinator::quotas::{QuotaKind, Rule};
 use engine::Disk;
 use model::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicPartition};
 use replication::Isolation;
@@ -24,6 +27,7 @@ use super::{
 };
 use crate::{
     ask::{FetchPart, Fetched},
+    quotas::{ClientLimits, charge, charged},
     request::{Head, Request},
     sessions::{Context, Seen, SessionAsk, TopicKey, Want},
     shard::Shard,
@@ -52,14 +56,37 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
             return Ok(Step::answer(&request, &body));
         }
     };
-    let limits = Limits::of(shard, &view);
+    let quotas = shard.quotas().limits_of(&request);
+    let limits = Limits::of(shard, &view, quotas.as_deref());
     let (shard, head) = (shard.clone(), request.head());
     // A long poll keeps nothing of the frame.
     drop(request);
     Ok(Step::wait(async move {
         let fetched = fetch(&shard, head, &context, limits).await;
-        finish(&shard, head, &context, fetched)
+        let limit = quotas.as_ref().and_then(|quotas| quotas.of(QuotaKind::Fetch));
+        let Some(limit) = limit.filter(|_| fetched.iter().any(|part| part.bytes > 0)) else {
+            return finish(&shard, head, &context, fetched);
+        };
+        let bytes: usize = fetched.iter().map(|part| part.bytes).sum();
+        let charged = charged(charge(&shard, limit, bytes as f64, Rule::Withhold)).await;
+        let mut step = match charged.granted {
+            true => finish(&shard, head, &context, fetched),
+            false => withhold(&shard, head, &context),
+        };
+        if let Step::Answer(response) = &mut step {
+            response.set_throttle(charged.wait);
+        }
+        step
     }))
+}
+
+/// The client has had too much: nothing, but in its session, which stays as it is (KIP-219).
+fn withhold<D: Disk>(shard: &Shard<D>, head: Head, context: &Context) -> Step {
+    let body = match shard.sessions.borrow().withhold(context) {
+        Ok(session_id) => Response { session_id, ..Response::default() },
+        Err(code) => Response { error_code: code.code(), ..Response::default() },
+    };
+    Step::answer(head, &body)
 }
 
 /// How much, how long, and up to where.
@@ -72,10 +99,14 @@ struct Limits {
 }
 
 impl Limits {
-    fn of<D: Disk>(shard: &Shard<D>, view: &RequestView<'_>) -> Self {
+    fn of<D: Disk>(shard: &Shard<D>, view: &RequestView<'_>, quotas: Option<&ClientLimits>) -> Self {
         let positive = |n: i32| usize::try_from(n).unwrap_or(0);
-        let bytes_max =
+        let mut bytes_max =
             positive(view.max_bytes).min(positive(shard.config().fetch_max_bytes)).min(ANSWER_BYTES_MAX);
+        if let Some(limit) = quotas.and_then(|quotas| quotas.of(QuotaKind::Fetch)) {
+            // More would never be within the quota.
+            bytes_max = bytes_max.min(limit.terms.at_once() as usize);
+        }
         Self {
             // More than fits is never there.
             bytes_min: positive(view.min_bytes).min(bytes_max),

@@ -5,5 +5,6 @@ mod fetch;
 mod metadata;
 mod offsets;
 mod produce;
+mod quotas;
 mod versions;
 pub(crate) mod world;

@@ -27,6 +27,7 @@ pub struct Writer {
     bytes: Vec<u8>,
     holes: Vec<Hole>,
     hole_bytes: usize,
+    throttle_at: Option<usize>,
     format: Format,
     errors: Vec<(i16, u64)>,
 }
@@ -52,6 +53,7 @@ impl Writer {
         self.holes.shrink_to(KEPT_HOLES_MAX);
         self.hole_bytes = 0;
         self.errors.clear();
+        self.throttle_at = None;
     }
 
     /// What was written, without the record data.
@@ -74,6 +76,7 @@ impl Writer {
     }
 
     pub fn begin_frame(&mut self) -> FrameStart {
+        self.throttle_at = None;
         let start = FrameStart { position: self.bytes.len(), hole_bytes: self.hole_bytes };
         self.bytes.extend([0; FRAME_LENGTH_BYTES]);
         start
@@ -132,6 +135,19 @@ impl Writer {
 
     pub fn int32(&mut self, value: i32) {
         self.bytes.extend(value.to_be_bytes());
+    }
+
+    /// An int32 that can still be changed by `set_throttle_time_ms`.
+    pub fn throttle_time_ms(&mut self, value: i32) {
+        self.throttle_at = Some(self.bytes.len());
+        self.int32(value);
+    }
+
+    /// Fills in the throttle time of the frame that was written last, if its version has one.
+    pub fn set_throttle_time_ms(&mut self, value: i32) {
+        if let Some(at) = self.throttle_at {
+            self.bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        }
     }
 
     pub fn int64(&mut self, value: i64) {

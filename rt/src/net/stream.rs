@@ -79,6 +79,11 @@ impl Stream {
         self.0.ring.poll(&self.0.fd, libc::POLLIN | libc::POLLRDHUP).await.map(drop)
     }
 
+    /// Waits until the peer will send no more, whether or not there is something to read. May be dropped.
+    pub async fn hung_up(&self) -> io::Result<()> {
+        self.0.ring.poll(&self.0.fd, libc::POLLRDHUP).await.map(drop)
+    }
+
     async fn writable(&self) -> io::Result<()> {
         self.0.ring.poll(&self.0.fd, libc::POLLOUT).await.map(drop)
     }

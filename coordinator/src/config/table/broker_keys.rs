@@ -171,4 +171,6 @@ pub(super) const KEYS: &[ConfigKey] = &[
     boolean("allow.everyone.if.no.acl.found", "false", "Whether a resource without rules is open to everybody.").low(),
     int("quota.window.num", "11", "Windows over which client quotas are measured.").min(1).low(),
     int("quota.window.size.seconds", "1", "Length of one window of client quotas.").min(1).low(),
+    int("controller.quota.window.num", "11", "Windows over which topic changes are measured.").min(1).low(),
+    int("controller.quota.window.size.seconds", "1", "Length of one window for topic changes.").min(1).low(),
 ];

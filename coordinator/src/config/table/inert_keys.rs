@@ -69,8 +69,6 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("replication.quota.window.size.seconds", "1", "Length of one window of replication quotas.").min(1).low().inert(),
     int("alter.log.dirs.replication.quota.window.num", "11", "Windows over which moves between folders are measured.").min(1).low().inert(),
     int("alter.log.dirs.replication.quota.window.size.seconds", "1", "Length of one window for moves between folders.").min(1).low().inert(),
-    int("controller.quota.window.num", "11", "Windows over which topic changes are measured.").min(1).low().inert(),
-    int("controller.quota.window.size.seconds", "1", "Length of one window for topic changes.").min(1).low().inert(),
     // Kafka's log and cleaner.
     int("log.cleaner.threads", "1", "Threads that compact; here each shard compacts its own.").min(0).cluster_wide().inert(),
     int("log.cleaner.io.buffer.size", "524288", "Memory for the bytes of a compaction.").min(0).cluster_wide().inert(),

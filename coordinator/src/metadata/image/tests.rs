@@ -106,6 +106,24 @@ fn a_removed_topic_takes_its_configs_along() {
 }
 
 #[test]
+fn an_entity_without_quotas_is_no_entity() {
+    use crate::metadata::{ClientQuotaRecord, QuotaEntity, QuotaName};
+    let quota = |key: &str, value: Option<f64>| {
+        let entity = QuotaEntity::User(QuotaName::Default);
+        let value = value.map(f64::to_bits);
+        MetadataRecord::ClientQuota(ClientQuotaRecord { entity, key: key.to_owned(), value })
+    };
+    let empty = Image::new("c");
+    let image = after(&empty, &[quota("a", Some(1.0)), quota("b", Some(2.0)), quota("a", None)]);
+    let held = &image.quotas()[&QuotaEntity::User(QuotaName::Default)];
+    assert_eq!(held.iter().map(|(k, v)| (k.as_str(), v.value())).collect::<Vec<_>>(), [("b", 2.0)]);
+    assert_eq!(empty.delta(&image), ImageDelta { quotas_changed: true, ..ImageDelta::default() });
+    let same = after(&image, &[quota("b", Some(2.0)), quota("c", None)]);
+    assert!(!image.delta(&same).quotas_changed);
+    assert!(after(&image, &[quota("b", None), quota("b", None)]).quotas().is_empty());
+}
+
+#[test]
 fn a_resource_without_configs_is_no_resource() {
     let group = ConfigResource::Group("g".to_owned());
     let image = after(

@@ -34,6 +34,16 @@ fn resource() -> impl Strategy<Value = ConfigResource> {
     ]
 }
 
+fn quota_entity() -> impl Strategy<Value = QuotaEntity> {
+    let name = || prop_oneof![Just(QuotaName::Default), text().prop_map(QuotaName::Named)];
+    prop_oneof![
+        name().prop_map(QuotaEntity::User),
+        name().prop_map(QuotaEntity::ClientId),
+        (name(), name()).prop_map(|(user, client_id)| QuotaEntity::UserClientId(user, client_id)),
+        name().prop_map(QuotaEntity::Ip),
+    ]
+}
+
 fn partition() -> impl Strategy<Value = PartitionRecord> {
     let brokers = || prop::collection::vec(broker_id(), 0..5);
     let leader = prop::option::of(broker_id());
@@ -71,6 +81,9 @@ pub(crate) fn record() -> impl Strategy<Value = MetadataRecord> {
         })),
         (text(), any::<i16>())
             .prop_map(|(name, level)| MetadataRecord::FeatureLevel(FeatureLevelRecord { name, level })),
+        (quota_entity(), text(), prop::option::of(any::<u64>())).prop_map(|(entity, key, value)| {
+            MetadataRecord::ClientQuota(ClientQuotaRecord { entity, key, value })
+        }),
     ]
 }
 
@@ -87,7 +100,7 @@ proptest! {
 
     #[test]
     fn random_bytes_under_a_good_header_are_a_record_or_an_error(
-        kind in 0_u8..9,
+        kind in 0_u8..10,
         body in prop::collection::vec(any::<u8>(), 0..300),
     ) {
         let bytes = [&[FORMAT_VERSION, kind], body.as_slice()].concat();
@@ -190,5 +203,21 @@ fn the_bytes_never_change() {
     check(
         MetadataRecord::FeatureLevel(FeatureLevelRecord { name: "group.version".into(), level: 1 }),
         "010767726f75702e76657273696f6e8d000000f3ffffff0100",
+    );
+    check(
+        MetadataRecord::ClientQuota(ClientQuotaRecord {
+            entity: QuotaEntity::UserClientId(QuotaName::Default, QuotaName::Named("orders".into())),
+            key: "producer_byte_rate".into(),
+            value: Some(1024.0_f64.to_bits()),
+        }),
+        "",
+    );
+    check(
+        MetadataRecord::ClientQuota(ClientQuotaRecord {
+            entity: QuotaEntity::Ip(QuotaName::Named("10.0.0.1".into())),
+            key: "connection_creation_rate".into(),
+            value: None,
+        }),
+        "",
     );
 }

@@ -137,6 +137,8 @@ fn plain(of: &Struct, field: &Field, is_bare: bool) -> String {
         Kind::Int16 if name == "error_code" && of.side == Side::Response => {
             format!("writer.error_code(self.{name});")
         }
+        // The writer notes where it stands: it is filled in when the answer is done.
+        Kind::Int32 if name == "throttle_time_ms" => format!("writer.throttle_time_ms(self.{name});"),
         scalar => format!("writer.{}(self.{name});", scalar.scalar().expect("all else was handled")),
     }
 }

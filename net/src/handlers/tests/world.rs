@@ -11,6 +11,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -49,6 +50,13 @@ const ROUNDS: usize = 400;
 
 thread_local! {
     static NOW: Cell<Millis> = const { Cell::new(START) };
+    static FINE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    static WORK: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Between two looks at it so much has passed as a test says that work takes.
+fn fine() -> Duration {
+    FINE.replace(FINE.get() + WORK.get())
 }
 
 type Pump = Pin<Box<dyn Future<Output = ()>>>;
@@ -110,6 +118,7 @@ impl World {
 
     pub(crate) fn with(shard_count: u16, file: &[(&str, &str)]) -> Self {
         NOW.set(START);
+        WORK.set(Duration::ZERO);
         let own = [
             ("node.id", "7"),
             ("listeners", "PLAINTEXT://broker:9092,OTHER://elsewhere:9093"),
@@ -138,7 +147,7 @@ impl World {
                 store,
                 table: Rc::new(PartitionTable::default()),
                 link,
-                clock: Clock::new(|| NOW.get(), || WALL),
+                clock: Clock::new(|| NOW.get(), || WALL, fine),
             };
             world.shards.push(Shard::new(parts));
         }
@@ -233,6 +242,27 @@ impl World {
         let mut writer = Writer::new();
         write_request(body, version, 99, Some("tests"), &mut writer);
         self.start_frame(&writer.bytes()[4..])
+    }
+
+    /// A request of a client of that name, of a connection of its own to some shard, and that connection.
+    pub(crate) fn start_as<B: RequestBody>(
+        &self,
+        shard: usize,
+        client_id: &str,
+        version: i16,
+        body: &B,
+    ) -> (Started, Rc<Peer>) {
+        let mut writer = Writer::new();
+        write_request(body, version, 99, Some(client_id), &mut writer);
+        let peer = Rc::new(peer("PLAINTEXT"));
+        let frame = Bytes::copy_from_slice(&writer.bytes()[4..]);
+        let request = Request::read(frame, peer.clone()).unwrap();
+        (Started(Some(dispatch(&self.shards[shard], request))), peer)
+    }
+
+    /// Each piece of work on a request takes so long.
+    pub(crate) fn set_work(&self, work: Duration) {
+        WORK.set(work);
     }
 
     pub(crate) fn start_frame(&self, frame: &[u8]) -> Started {
@@ -503,6 +533,10 @@ fn decide(
         Proposal::ReplaceConfigs { requests, validate_only } => {
             let decision = controller.replace_configs(&requests, validate_only);
             (Outcome::ReplaceConfigs(decision.answer), decision.records)
+        }
+        Proposal::AlterClientQuotas { requests, validate_only } => {
+            let decision = controller.alter_client_quotas(&requests, validate_only);
+            (Outcome::AlterClientQuotas(decision.answer), decision.records)
         }
         Proposal::ProducerIds => {
             let decision = controller.allocate_producer_ids();

@@ -297,7 +297,7 @@ impl ResponseBody for Response<'_> {
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
-        writer.int32(self.throttle_time_ms);
+        writer.throttle_time_ms(self.throttle_time_ms);
         if version >= 1 {
             writer.bool(self.allow_replication_factor_change);
         }

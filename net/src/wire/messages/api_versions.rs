@@ -256,7 +256,7 @@ impl Encode for Response<'_> {
         writer.error_code(self.error_code);
         writer.array(&self.api_keys);
         if version >= 1 {
-            writer.int32(self.throttle_time_ms);
+            writer.throttle_time_ms(self.throttle_time_ms);
         }
         let has_supported_features = version >= 3 && !self.supported_features.is_empty();
         let has_finalized_features_epoch = version >= 3 && self.finalized_features_epoch != -1;

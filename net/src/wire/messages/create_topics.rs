@@ -365,7 +365,7 @@ impl ResponseBody for Response<'_> {
 
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.int32(self.throttle_time_ms);
+        writer.throttle_time_ms(self.throttle_time_ms);
         writer.array(&self.topics);
         writer.tagged_fields(0);
     }

@@ -259,7 +259,7 @@ impl ResponseBody for Response<'_> {
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
-        writer.int32(self.throttle_time_ms);
+        writer.throttle_time_ms(self.throttle_time_ms);
         if version >= 3 {
             writer.error_code(self.error_code);
         }

@@ -267,7 +267,7 @@ impl ResponseBody for Response<'_> {
 
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.int32(self.throttle_time_ms);
+        writer.throttle_time_ms(self.throttle_time_ms);
         writer.array(&self.topics);
         writer.nullable_struct(self.next_cursor.as_ref());
         writer.tagged_fields(0);

@@ -152,7 +152,7 @@ impl Encode for Response {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         if version >= 1 {
-            writer.int32(self.throttle_time_ms);
+            writer.throttle_time_ms(self.throttle_time_ms);
         }
         writer.error_code(self.error_code);
         writer.tagged_fields(0);

@@ -169,7 +169,7 @@ impl ResponseBody for Response {
 
 impl Encode for Response {
     fn write(&self, writer: &mut Writer) {
-        writer.int32(self.throttle_time_ms);
+        writer.throttle_time_ms(self.throttle_time_ms);
         writer.error_code(self.error_code);
         writer.int64(self.producer_id);
         writer.int16(self.producer_epoch);

@@ -302,7 +302,7 @@ impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         if version >= 2 {
-            writer.int32(self.throttle_time_ms);
+            writer.throttle_time_ms(self.throttle_time_ms);
         }
         writer.error_code(self.error_code);
         writer.int32(self.generation_id);

@@ -239,7 +239,7 @@ impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         if version >= 1 {
-            writer.int32(self.throttle_time_ms);
+            writer.throttle_time_ms(self.throttle_time_ms);
         }
         writer.error_code(self.error_code);
         if version >= 3 {

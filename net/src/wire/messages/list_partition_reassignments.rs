@@ -226,7 +226,7 @@ impl ResponseBody for Response<'_> {
 
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.int32(self.throttle_time_ms);
+        writer.throttle_time_ms(self.throttle_time_ms);
         writer.error_code(self.error_code);
         writer.nullable_string(self.error_message.as_deref());
         writer.array(&self.topics);

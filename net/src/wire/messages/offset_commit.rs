@@ -359,7 +359,7 @@ impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         if version >= 3 {
-            writer.int32(self.throttle_time_ms);
+            writer.throttle_time_ms(self.throttle_time_ms);
         }
         writer.array(&self.topics);
         writer.tagged_fields(0);

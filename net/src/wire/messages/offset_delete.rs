@@ -232,7 +232,7 @@ impl ResponseBody for Response<'_> {
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         writer.error_code(self.error_code);
-        writer.int32(self.throttle_time_ms);
+        writer.throttle_time_ms(self.throttle_time_ms);
         writer.array(&self.topics);
     }
 }

@@ -405,7 +405,7 @@ impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
         let version = writer.version();
         writer.array(&self.responses);
-        writer.int32(self.throttle_time_ms);
+        writer.throttle_time_ms(self.throttle_time_ms);
         let has_node_endpoints = version >= 10 && !self.node_endpoints.is_empty();
         writer.tagged_fields(usize::from(has_node_endpoints));
         if has_node_endpoints {
