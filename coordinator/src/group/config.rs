@@ -32,6 +32,7 @@ pub struct GroupConfig {
     pub offsets_retention_check_interval_ms: i32,
     pub consumer_session_timeout_ms: i32,
     pub consumer_heartbeat_interval_ms: i32,
+    pub consumer_assignment_interval_ms: i32,
     pub consumer_size_max: usize,
     /// By preference: a member that asks for none gets the first.
     pub consumer_assignors: Vec<String>,
@@ -73,6 +74,7 @@ impl From<&BrokerConfig> for GroupConfig {
             offsets_retention_check_interval_ms: interval.max(1),
             consumer_session_timeout_ms: config.group_consumer_session_timeout_ms,
             consumer_heartbeat_interval_ms: config.group_consumer_heartbeat_interval_ms,
+            consumer_assignment_interval_ms: config.group_consumer_assignment_interval_ms,
             consumer_size_max: size(config.group_consumer_max_size),
             consumer_assignors: config.group_consumer_assignors.clone(),
             migration_policy: match config.group_consumer_migration_policy.to_ascii_lowercase().as_str() {
