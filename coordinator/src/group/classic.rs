@@ -80,9 +80,10 @@ pub(super) struct ClassicGroup {
     protocol_name: Option<String>,
     leader: Option<String>,
     members: BTreeMap<String, Member>,
-    /// How many members' JoinGroup waits here, and how many can do a protocol: counted, because each of many members
-    /// that join asks for both.
+    /// How many members' JoinGroup waits here, what they all have brought, and how many can do a protocol: counted,
+    /// because each of many members that join asks for all three.
     joining: usize,
+    protocol_bytes: usize,
     supporters: BTreeMap<String, usize>,
     /// Instance id to member id.
     static_members: BTreeMap<String, String>,
@@ -121,6 +122,7 @@ impl ClassicGroup {
             leader: None,
             members: BTreeMap::new(),
             joining: 0,
+            protocol_bytes: 0,
             supporters: BTreeMap::new(),
             static_members: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -326,6 +328,7 @@ impl ClassicGroup {
 
     fn count_in(&mut self, member: &Member) {
         self.joining += usize::from(member.is_joining());
+        self.protocol_bytes += bytes_of(&member.protocols);
         for name in member.protocol_names() {
             *self.supporters.entry(name.to_owned()).or_default() += 1;
         }
@@ -334,6 +337,7 @@ impl ClassicGroup {
     fn take(&mut self, member_id: &str) -> Option<Member> {
         let member = self.members.remove(member_id)?;
         self.joining -= usize::from(member.is_joining());
+        self.protocol_bytes -= bytes_of(&member.protocols);
         for name in member.protocol_names() {
             let count = self.supporters.get_mut(name).expect("what a member can do is counted");
             *count -= 1;
@@ -428,6 +432,10 @@ impl ClassicGroup {
         }
         self.joining = 0;
     }
+}
+
+fn bytes_of(protocols: &[(String, Vec<u8>)]) -> usize {
+    protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum()
 }
 
 fn refuse(effects: &mut Effects, ticket: Ticket, answer: impl Into<Answer>) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::ErrorCode;
 
-use super::{ClassicGroup, ClassicState, Gathering, Member, refuse};
+use super::{ClassicGroup, ClassicState, Gathering, Member, bytes_of, refuse};
 use crate::group::{
     actions::{Context, Effects, Ticket},
     answer::{JoinGroupAnswer, JoinedMember},
@@ -32,7 +32,7 @@ impl ClassicGroup {
         let known = request.group_instance_id.as_ref().and_then(|id| self.static_members.get(id));
         let known =
             if request.member_id.is_empty() { known.map_or("", String::as_str) } else { &request.member_id };
-        if !self.has_place_for(known, config) {
+        if !self.has_place_for(known, config) || !self.has_room_for(known, request, config) {
             self.remove(&request.member_id, ErrorCode::GroupMaxSizeReached, effects);
             refuse(effects, ticket, JoinGroupAnswer::refused(ErrorCode::GroupMaxSizeReached, ""));
             return self.maybe_complete_join(cx, effects);
@@ -66,6 +66,11 @@ impl ClassicGroup {
                 known.is_some() || self.members.len() < config.classic_size_max
             }
         }
+    }
+
+    fn has_room_for(&self, member_id: &str, request: &JoinGroup, config: &GroupConfig) -> bool {
+        let before = self.members.get(member_id).map_or(0, |member| bytes_of(&member.protocols));
+        self.protocol_bytes - before + bytes_of(&request.protocols) <= config.classic_bytes_max
     }
 
     fn supports_protocols_of(&self, request: &JoinGroup) -> bool {

@@ -24,6 +24,7 @@ pub(super) fn config() -> GroupConfig {
         session_timeout_max_ms: 1_800_000,
         initial_rebalance_delay_ms: DELAY_MS,
         classic_size_max: 100,
+        classic_bytes_max: 10_000,
         offset_metadata_bytes_max: 16,
         offsets_retention_ms: RETENTION_MS,
         offsets_retention_check_interval_ms: 600_000,
