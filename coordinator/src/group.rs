@@ -9,6 +9,7 @@ mod actions;
 mod answer;
 mod assignor;
 mod classic;
+mod commits;
 mod config;
 mod consumer;
 mod coordinator;
@@ -19,7 +20,9 @@ mod kind;
 mod offsets;
 mod protocol;
 pub mod record;
+mod replay;
 mod request;
+mod settling;
 
 pub use actions::{Actions, Append, AppendId, Context, Ticket, TopicFacts, Topics};
 pub use answer::{
@@ -35,6 +38,7 @@ pub use describe::{
 };
 pub use offsets::CommittedOffset;
 pub use record::{BadRecord, GroupRecord};
+pub use replay::Replay;
 pub use request::{
     ConsumerGroupHeartbeat, Heartbeat, JoinGroup, LeaveGroup, LeavingMember, OffsetCommit, OffsetReader,
     OffsetToCommit, SyncGroup,

@@ -41,7 +41,7 @@ mod ask;
 mod figures;
 mod load;
 
-pub use ask::{GroupAnswer, GroupAsk, GroupRequest, KnownOffset};
+pub use ask::{GroupAnswer, GroupAsk, GroupCommand, GroupQuery, GroupRequest, KnownOffset};
 
 pub(crate) struct Groups<D: Disk> {
     store: Rc<Store<D>>,
@@ -62,8 +62,8 @@ pub(crate) struct Groups<D: Disk> {
 }
 
 enum Hosted {
-    /// Its records are being read.
-    Loading,
+    /// Its records are being read. What they say of topics that have vanished meanwhile must not count.
+    Loading { vanished: Vec<Arc<Topic>> },
     Ready(Box<GroupCoordinator>),
     /// Its records cannot be read; the log says why.
     Lost,
@@ -127,13 +127,19 @@ impl<D: Disk> Groups<D> {
             }
         }
         self.unload_what_left();
-        let vanished: Vec<&str> = vanished.iter().map(|topic| &*topic.name).collect();
-        if !vanished.is_empty() {
-            for id in self.ids() {
-                self.act(id, |coordinator, _| coordinator.delete_topics(&vanished));
-            }
-        }
+        self.ids().into_iter().for_each(|id| self.delete_topics(id, vanished));
         self.begin_what_came()
+    }
+
+    fn delete_topics(&self, id: TopicPartition, topics: &[Arc<Topic>]) {
+        if topics.is_empty() {
+            return;
+        }
+        if let Some(Hosted::Loading { vanished }) = self.coordinators.borrow_mut().get_mut(&id) {
+            return vanished.extend_from_slice(topics);
+        }
+        let topics: Vec<_> = topics.iter().map(|topic| (&*topic.name, topic.id)).collect();
+        self.act(id, |coordinator, _| coordinator.delete_topics(&topics));
     }
 
     fn unload_what_left(&self) {
@@ -160,7 +166,7 @@ impl<D: Disk> Groups<D> {
             if ends.start == ends.end {
                 self.ready(id, GroupCoordinator::new(self.config.borrow().clone()));
             } else {
-                self.coordinators.borrow_mut().insert(id, Hosted::Loading);
+                self.coordinators.borrow_mut().insert(id, Hosted::Loading { vanished: vec![] });
                 to_load.push(partition);
             }
         }
@@ -183,27 +189,14 @@ impl<D: Disk> Groups<D> {
             return reply.send(&self.link, id, Answer::Group(Err(code)));
         }
         match ask.request {
-            GroupRequest::Describe(group_id) => {
-                let described = self.read(coordinator, |coordinator| coordinator.describe(&group_id));
-                reply.send(&self.link, id, Answer::Group(described.map(GroupAnswer::Described)));
+            GroupRequest::Query(query) => {
+                let answer = self.read(coordinator, |coordinator| query.answer(coordinator));
+                reply.send(&self.link, id, Answer::Group(answer.and_then(|answer| answer)));
             }
-            GroupRequest::DescribeConsumer(group_id) => {
-                let described =
-                    self.read(coordinator, |coordinator| coordinator.describe_consumer(&group_id));
-                reply.send(&self.link, id, Answer::Group(described.map(GroupAnswer::DescribedConsumer)));
-            }
-            GroupRequest::FetchOffsets { group_id, reader, wanted } => {
-                let found = self.read(coordinator, |coordinator| {
-                    coordinator.admit_fetch(&group_id, &reader)?;
-                    Ok(ask::known_offsets(coordinator, &group_id, wanted.as_deref()))
-                });
-                let found = found.and_then(|found| found).map(GroupAnswer::Offsets);
-                reply.send(&self.link, id, Answer::Group(found));
-            }
-            request => {
+            GroupRequest::Command(command) => {
                 let ticket = Ticket(self.next_ticket.replace(self.next_ticket.get() + 1));
                 self.waiting.borrow_mut().insert(ticket, (id, reply));
-                self.act(coordinator, |coordinator, cx| ask::decide(coordinator, cx, ticket, &request));
+                self.act(coordinator, |coordinator, cx| command.decide(coordinator, cx, ticket));
             }
         }
     }
@@ -214,7 +207,7 @@ impl<D: Disk> Groups<D> {
         for hosted in self.coordinators.borrow().values() {
             match hosted {
                 Hosted::Ready(coordinator) => listed.extend(coordinator.list(states, types)),
-                Hosted::Loading => return Err(ErrorCode::CoordinatorLoadInProgress),
+                Hosted::Loading { .. } => return Err(ErrorCode::CoordinatorLoadInProgress),
                 Hosted::Lost => return Err(ErrorCode::CoordinatorNotAvailable),
             }
         }
@@ -224,7 +217,7 @@ impl<D: Disk> Groups<D> {
     fn check(&self, id: TopicPartition) -> Result<(), ErrorCode> {
         match self.coordinators.borrow().get(&id) {
             Some(Hosted::Ready(_)) => Ok(()),
-            Some(Hosted::Loading) => Err(ErrorCode::CoordinatorLoadInProgress),
+            Some(Hosted::Loading { .. }) => Err(ErrorCode::CoordinatorLoadInProgress),
             Some(Hosted::Lost) => Err(ErrorCode::CoordinatorNotAvailable),
             None => Err(ErrorCode::NotCoordinator),
         }
@@ -333,7 +326,7 @@ impl<D: Disk> Groups<D> {
         let coordinators = self.coordinators.borrow();
         let deadlines = coordinators.values().filter_map(|hosted| match hosted {
             Hosted::Ready(coordinator) => coordinator.next_deadline(),
-            Hosted::Loading | Hosted::Lost => None,
+            Hosted::Loading { .. } | Hosted::Lost => None,
         });
         deadlines.min()
     }

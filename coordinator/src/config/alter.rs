@@ -239,6 +239,8 @@ fn refuse_outside_limits(configs: &ConfigMap, image: &Image, broker: &BrokerConf
             group_consumer_min_session_timeout_ms..=group_consumer_max_session_timeout_ms;
         "consumer.heartbeat.interval.ms":
             group_consumer_min_heartbeat_interval_ms..=group_consumer_max_heartbeat_interval_ms;
+        "consumer.assignment.interval.ms":
+            group_consumer_min_assignment_interval_ms..=group_consumer_max_assignment_interval_ms;
         "share.session.timeout.ms": group_share_min_session_timeout_ms..=group_share_max_session_timeout_ms;
         "share.heartbeat.interval.ms": group_share_min_heartbeat_interval_ms..=group_share_max_heartbeat_interval_ms;
         "share.record.lock.duration.ms":

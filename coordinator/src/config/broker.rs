@@ -81,6 +81,9 @@ field::view! {
         group_consumer_heartbeat_interval_ms: i32,
         group_consumer_min_heartbeat_interval_ms: i32,
         group_consumer_max_heartbeat_interval_ms: i32,
+        group_consumer_assignment_interval_ms: i32,
+        group_consumer_min_assignment_interval_ms: i32,
+        group_consumer_max_assignment_interval_ms: i32,
         group_consumer_max_size: i32,
         group_consumer_assignors: Vec<String>,
         group_consumer_migration_policy: String,
@@ -278,6 +281,8 @@ impl BrokerConfig {
             group_consumer_min_heartbeat_interval_ms <= group_consumer_heartbeat_interval_ms;
             group_consumer_heartbeat_interval_ms <= group_consumer_max_heartbeat_interval_ms;
             group_consumer_heartbeat_interval_ms <= group_consumer_session_timeout_ms;
+            group_consumer_min_assignment_interval_ms <= group_consumer_assignment_interval_ms;
+            group_consumer_assignment_interval_ms <= group_consumer_max_assignment_interval_ms;
             group_share_min_session_timeout_ms <= group_share_session_timeout_ms;
             group_share_session_timeout_ms <= group_share_max_session_timeout_ms;
             group_share_min_heartbeat_interval_ms <= group_share_heartbeat_interval_ms;

@@ -80,6 +80,11 @@ pub(super) struct ClassicGroup {
     protocol_name: Option<String>,
     leader: Option<String>,
     members: BTreeMap<String, Member>,
+    /// How many members' JoinGroup waits here, what they all have brought, and how many can do a protocol: counted,
+    /// because each of many members that join asks for all three.
+    joining: usize,
+    protocol_bytes: usize,
+    supporters: BTreeMap<String, usize>,
     /// Instance id to member id.
     static_members: BTreeMap<String, String>,
     /// Ids given to members that have yet to join with them, each with its deadline.
@@ -116,6 +121,9 @@ impl ClassicGroup {
             protocol_name: None,
             leader: None,
             members: BTreeMap::new(),
+            joining: 0,
+            protocol_bytes: 0,
+            supporters: BTreeMap::new(),
             static_members: BTreeMap::new(),
             pending: BTreeMap::new(),
             unsynced: BTreeSet::new(),
@@ -156,9 +164,7 @@ impl ClassicGroup {
     /// What the members can do beside the chosen protocol, which the log of a classic group does not say.
     pub(super) fn restore_protocols(&mut self, protocols: BTreeMap<String, Vec<(String, Vec<u8>)>>) {
         for (member_id, protocols) in protocols {
-            if let Some(member) = self.members.get_mut(&member_id) {
-                member.protocols = protocols;
-            }
+            self.change(&member_id, |member| member.protocols = protocols);
         }
         self.subscribed = self.read_subscriptions();
     }
@@ -307,15 +313,51 @@ impl ClassicGroup {
         }
         self.pending.remove(&member.id);
         self.leader.get_or_insert_with(|| member.id.clone());
+        self.count_in(&member);
         let before = self.members.insert(member.id.clone(), member);
         assert!(before.is_none(), "a member is added once");
+    }
+
+    /// Changes what is counted of a member.
+    fn change(&mut self, member_id: &str, change: impl FnOnce(&mut Member)) {
+        let Some(mut member) = self.take(member_id) else { return };
+        change(&mut member);
+        self.count_in(&member);
+        self.members.insert(member_id.to_owned(), member);
+    }
+
+    fn count_in(&mut self, member: &Member) {
+        self.joining += usize::from(member.is_joining());
+        self.protocol_bytes += bytes_of(&member.protocols);
+        for name in member.protocol_names() {
+            *self.supporters.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn take(&mut self, member_id: &str) -> Option<Member> {
+        let member = self.members.remove(member_id)?;
+        self.joining -= usize::from(member.is_joining());
+        self.protocol_bytes -= bytes_of(&member.protocols);
+        for name in member.protocol_names() {
+            let count = self.supporters.get_mut(name).expect("what a member can do is counted");
+            *count -= 1;
+            if *count == 0 {
+                self.supporters.remove(name);
+            }
+        }
+        Some(member)
+    }
+
+    /// Can all members do it?
+    fn is_supported(&self, protocol: &str) -> bool {
+        self.supporters.get(protocol).copied().unwrap_or(0) == self.members.len()
     }
 
     /// Takes a member out. Its requests are answered with `error`.
     fn remove(&mut self, member_id: &str, error: ErrorCode, effects: &mut Effects) {
         self.pending.remove(member_id);
         self.unsynced.remove(member_id);
-        let Some(mut member) = self.members.remove(member_id) else { return };
+        let Some(mut member) = self.take(member_id) else { return };
         member.refuse_join(error, effects);
         member.refuse_sync(error, effects);
         if let Some(instance_id) = &member.instance_id
@@ -388,7 +430,12 @@ impl ClassicGroup {
             member.refuse_join(error, effects);
             member.refuse_sync(error, effects);
         }
+        self.joining = 0;
     }
+}
+
+fn bytes_of(protocols: &[(String, Vec<u8>)]) -> usize {
+    protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum()
 }
 
 fn refuse(effects: &mut Effects, ticket: Ticket, answer: impl Into<Answer>) {

@@ -12,6 +12,8 @@ pub(super) const OFFSETS_MAX: usize = 200_000;
 pub(super) const MEMBERS_MAX: usize = 20_000;
 /// What one member of the classic protocol may bring in protocols, all together.
 pub(super) const PROTOCOL_BYTES_MAX: usize = 1 << 20;
+/// What all members of one classic group may bring: their leader is told of it in one answer.
+pub(super) const GROUP_BYTES_MAX: usize = 256 << 20;
 /// Protocols of one member: each is compared with those of every other.
 pub(super) const PROTOCOLS_MAX: usize = 32;
 /// Topics that a member names, and partitions that it says it owns.
@@ -27,11 +29,13 @@ pub struct GroupConfig {
     pub session_timeout_max_ms: i32,
     pub initial_rebalance_delay_ms: i32,
     pub classic_size_max: usize,
+    pub classic_bytes_max: usize,
     pub offset_metadata_bytes_max: usize,
     pub offsets_retention_ms: i64,
     pub offsets_retention_check_interval_ms: i32,
     pub consumer_session_timeout_ms: i32,
     pub consumer_heartbeat_interval_ms: i32,
+    pub consumer_assignment_interval_ms: i32,
     pub consumer_size_max: usize,
     /// By preference: a member that asks for none gets the first.
     pub consumer_assignors: Vec<String>,
@@ -66,6 +70,7 @@ impl From<&BrokerConfig> for GroupConfig {
             session_timeout_max_ms: config.group_max_session_timeout_ms,
             initial_rebalance_delay_ms: config.group_initial_rebalance_delay_ms,
             classic_size_max: size(config.group_max_size),
+            classic_bytes_max: GROUP_BYTES_MAX,
             offset_metadata_bytes_max: usize::try_from(config.offset_metadata_max_bytes)
                 .unwrap_or(0)
                 .min(TEXT_BYTES_MAX),
@@ -73,6 +78,7 @@ impl From<&BrokerConfig> for GroupConfig {
             offsets_retention_check_interval_ms: interval.max(1),
             consumer_session_timeout_ms: config.group_consumer_session_timeout_ms,
             consumer_heartbeat_interval_ms: config.group_consumer_heartbeat_interval_ms,
+            consumer_assignment_interval_ms: config.group_consumer_assignment_interval_ms,
             consumer_size_max: size(config.group_consumer_max_size),
             consumer_assignors: config.group_consumer_assignors.clone(),
             migration_policy: match config.group_consumer_migration_policy.to_ascii_lowercase().as_str() {

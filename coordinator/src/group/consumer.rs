@@ -34,7 +34,7 @@ use super::{
     record::{
         ConsumerGroupMetadataValue, GroupRecord, RegularExpressionValue, TargetAssignmentMetadataValue,
     },
-    request::{OffsetCommit, OffsetReader},
+    request::{OffsetCommit, OffsetReader, OffsetToCommit},
 };
 
 /// As ConsumerGroupDescribe and ListGroups say it.
@@ -74,6 +74,8 @@ pub(super) struct ConsumerGroup {
     epoch: i32,
     metadata_hash: i64,
     target_epoch: i32,
+    /// When the target was computed, by the wall clock; zero if it never was.
+    target_timestamp: i64,
     members: BTreeMap<String, Member>,
     /// Instance id to member id.
     static_members: BTreeMap<String, String>,
@@ -81,6 +83,9 @@ pub(super) struct ConsumerGroup {
     /// Which member holds a partition.
     holders: BTreeMap<(TopicId, i32), String>,
     regexes: BTreeMap<String, ResolvedRegex>,
+    /// How many members name a topic, and how many bring a pattern.
+    named: BTreeMap<String, usize>,
+    patterns: BTreeMap<String, usize>,
     in_log: bool,
     /// The version of the metadata that was last looked at.
     seen_topics: Option<i64>,
@@ -95,11 +100,14 @@ impl ConsumerGroup {
             epoch: 0,
             metadata_hash: 0,
             target_epoch: 0,
+            target_timestamp: 0,
             members: BTreeMap::new(),
             static_members: BTreeMap::new(),
             targets: BTreeMap::new(),
             holders: BTreeMap::new(),
             regexes: BTreeMap::new(),
+            named: BTreeMap::new(),
+            patterns: BTreeMap::new(),
             in_log: false,
             seen_topics: None,
             wake: None,
@@ -152,7 +160,7 @@ impl ConsumerGroup {
     }
 
     pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
-        self.members.values().any(|member| member.topic_names.contains(topic))
+        self.named.contains_key(topic)
             || self.regexes.values().any(|regex| regex.topics.contains(topic))
     }
 
@@ -165,7 +173,18 @@ impl ConsumerGroup {
         if !member.uses_classic_protocol() && request.version < 9 {
             return Err(ErrorCode::UnsupportedVersion);
         }
-        check_epoch(member, epoch)
+        if epoch < member.epoch && epoch >= 0 { Ok(()) } else { check_epoch(member, epoch) }
+    }
+
+    /// An epoch that is behind the member's own is enough for partitions that it has had since: nobody else has read
+    /// them meanwhile.
+    pub(super) fn admit_commit_of(&self, request: &OffsetCommit, offset: &OffsetToCommit) -> Result<(), ErrorCode> {
+        let Some(member) = self.members.get(&request.member_id) else { return Ok(()) };
+        let epoch = request.generation_or_member_epoch;
+        match member.has_since(offset.topic_id, offset.partition) {
+            Some(since) if since <= epoch => Ok(()),
+            _ => check_epoch(member, epoch),
+        }
     }
 
     pub(super) fn admit_fetch(&self, reader: &OffsetReader) -> Result<(), ErrorCode> {
@@ -189,15 +208,19 @@ impl ConsumerGroup {
                 self.metadata_hash = value.metadata_hash;
             }
             GroupRecord::MemberMetadata { member: id, value: Some(value), .. } => {
-                let member = self.members.entry(id.clone()).or_insert_with(|| Member::new(&id));
+                let mut member = self.members.remove(&id).unwrap_or_else(|| Member::new(&id));
+                self.count_wishes(&member, false);
                 member.take_metadata(value);
+                self.count_wishes(&member, true);
                 if let Some(instance_id) = &member.instance_id {
-                    self.static_members.insert(instance_id.clone(), id);
+                    self.static_members.insert(instance_id.clone(), id.clone());
                 }
+                self.members.insert(id, member);
             }
             GroupRecord::MemberMetadata { member: id, value: None, .. } => {
                 let Some(member) = self.members.remove(&id) else { return };
                 self.release(&member);
+                self.count_wishes(&member, false);
                 if let Some(instance_id) = &member.instance_id
                     && self.static_members.get(instance_id) == Some(&id)
                 {
@@ -205,7 +228,8 @@ impl ConsumerGroup {
                 }
             }
             GroupRecord::TargetAssignmentMetadata { value, .. } => {
-                self.target_epoch = value.map_or(0, |value| value.assignment_epoch);
+                self.target_epoch = value.as_ref().map_or(0, |value| value.assignment_epoch);
+                self.target_timestamp = value.map_or(0, |value| value.assignment_timestamp);
             }
             GroupRecord::TargetAssignmentMember { member, value: Some(value), .. } => {
                 self.targets.insert(member, member::from_values(value.topic_partitions));
@@ -242,6 +266,18 @@ impl ConsumerGroup {
                 unreachable!("the coordinator keeps these apart")
             }
         }
+    }
+
+    fn count_wishes(&mut self, member: &Member, is_there: bool) {
+        let count = |of: &mut BTreeMap<String, usize>, text: &String| {
+            let now = of.get(text).copied().unwrap_or(0);
+            match if is_there { now + 1 } else { now - 1 } {
+                0 => of.remove(text),
+                count => of.insert(text.clone(), count),
+            };
+        };
+        member.topic_names.iter().for_each(|name| count(&mut self.named, name));
+        member.topic_regex.iter().for_each(|regex| count(&mut self.patterns, regex));
     }
 
     fn release(&mut self, member: &Member) {
@@ -304,7 +340,10 @@ impl ConsumerGroup {
                 GroupRecord::MemberMetadata { group, member, value }
             }
             GroupRecord::TargetAssignmentMetadata { .. } => {
-                let value = TargetAssignmentMetadataValue { assignment_epoch: self.target_epoch };
+                let value = TargetAssignmentMetadataValue {
+                    assignment_epoch: self.target_epoch,
+                    assignment_timestamp: self.target_timestamp,
+                };
                 GroupRecord::TargetAssignmentMetadata { group, value: self.in_log.then_some(value) }
             }
             GroupRecord::TargetAssignmentMember { member, .. } => match self.targets.get(&member) {
@@ -333,6 +372,9 @@ impl ConsumerGroup {
             GroupRecord::ConsumerGroupMetadata { group: group(), value: None },
             GroupRecord::TargetAssignmentMetadata { group: group(), value: None },
         ];
+        for regex in self.regexes.keys() {
+            keys.push(GroupRecord::RegularExpression { group: group(), regex: regex.clone(), value: None });
+        }
         for member in self.members.keys().chain(self.targets.keys()) {
             let member = || member.clone();
             keys.push(GroupRecord::MemberMetadata { group: group(), member: member(), value: None });
@@ -379,6 +421,12 @@ impl ConsumerGroup {
     fn heartbeat_interval_ms(&self, cx: &Context<'_>, config: &GroupConfig) -> i32 {
         let of_group = cx.topics.group_config(&self.id, "consumer.heartbeat.interval.ms");
         of_group.unwrap_or(config.consumer_heartbeat_interval_ms)
+    }
+
+    /// The least time from one target to the next.
+    fn assignment_interval_ms(&self, cx: &Context<'_>, config: &GroupConfig) -> i32 {
+        let of_group = cx.topics.group_config(&self.id, "consumer.assignment.interval.ms");
+        of_group.unwrap_or(config.consumer_assignment_interval_ms)
     }
 
     fn arm(&mut self, at: Millis) {

@@ -66,8 +66,15 @@ pub(super) enum Ageing {
 pub(super) struct Offsets {
     committed: BTreeMap<String, BTreeMap<i32, CommittedOffset>>,
     count: usize,
-    /// How many commits and deletions of a partition are not durable yet.
-    under_way: BTreeMap<(String, i32), usize>,
+    under_way: BTreeMap<(String, i32), UnderWay>,
+}
+
+/// Commits and deletions of one partition that are not durable yet.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct UnderWay {
+    count: usize,
+    /// Of the last one; none if it is a deletion.
+    topic_id: Option<TopicId>,
 }
 
 impl Offsets {
@@ -104,13 +111,28 @@ impl Offsets {
         committed.chain(self.under_way.keys().cloned()).collect()
     }
 
+    /// The partitions of a topic that is gone. One of the same name that followed it keeps what is its own.
+    pub(super) fn keys_of(&self, topic: &str, id: TopicId) -> Vec<(String, i32)> {
+        let is_of = |other: TopicId| other == TopicId::ZERO || other == id;
+        let committed = self.committed.get(topic).into_iter().flatten();
+        let committed = committed.filter(|(_, offset)| is_of(offset.topic_id)).map(|(p, _)| *p);
+        let settled = committed.filter(|p| !self.under_way.contains_key(&(topic.to_owned(), *p)));
+        let of_topic = (topic.to_owned(), i32::MIN)..=(topic.to_owned(), i32::MAX);
+        let under_way = self.under_way.range(of_topic);
+        let under_way = under_way.filter(|(_, last)| last.topic_id.is_some_and(is_of)).map(|((_, p), _)| *p);
+        settled.chain(under_way).map(|p| (topic.to_owned(), p)).collect()
+    }
+
     /// Committed, or about to be.
     pub(super) fn has(&self, topic: &str, partition: i32) -> bool {
         self.get(topic, partition).is_some() || self.under_way.contains_key(&(topic.to_owned(), partition))
     }
 
-    pub(super) fn begin(&mut self, topic: &str, partition: i32) {
-        *self.under_way.entry((topic.to_owned(), partition)).or_default() += 1;
+    /// A commit, of the topic with this id, or a deletion is on its way to the log.
+    pub(super) fn begin(&mut self, topic: &str, partition: i32, topic_id: Option<TopicId>) {
+        let under_way = self.under_way.entry((topic.to_owned(), partition)).or_default();
+        under_way.count += 1;
+        under_way.topic_id = topic_id;
     }
 
     /// The record is durable: now it counts.
@@ -122,9 +144,9 @@ impl Offsets {
     /// The record was not written.
     pub(super) fn give_up(&mut self, topic: &str, partition: i32) {
         let key = (topic.to_owned(), partition);
-        let count = self.under_way.get_mut(&key).expect("each settles once");
-        *count -= 1;
-        if *count == 0 {
+        let under_way = self.under_way.get_mut(&key).expect("each settles once");
+        under_way.count -= 1;
+        if under_way.count == 0 {
             self.under_way.remove(&key);
         }
     }
@@ -222,15 +244,32 @@ mod tests {
         assert_eq!(expired, [("dead".to_owned(), 0)]);
     }
 
+    /// A topic may be gone and another of its name be committed for before the coordinator hears of the first one's end.
+    #[test]
+    fn of_a_topic_that_is_gone_only_its_own_offsets_go() {
+        let (old, new) = (TopicId([1; 16]), TopicId([2; 16]));
+        let of = |topic_id| CommittedOffset { topic_id, ..committed(0, None) };
+        let mut offsets = Offsets::default();
+        for (partition, topic_id) in [(0, old), (1, new), (2, TopicId::ZERO), (3, old), (4, old)] {
+            offsets.apply("t".into(), partition, Some(of(topic_id)));
+        }
+        offsets.apply("u".into(), 0, Some(of(old)));
+        offsets.begin("t", 3, Some(new));
+        offsets.begin("t", 4, None);
+        offsets.begin("t", 5, Some(old));
+        let keys = offsets.keys_of("t", old);
+        assert_eq!(keys.iter().map(|(_, p)| *p).collect::<Vec<_>>(), [0, 2, 5]);
+    }
+
     #[test]
     fn what_is_under_way_is_not_seen() {
         let mut offsets = Offsets::default();
-        offsets.begin("t", 0);
+        offsets.begin("t", 0, Some(TopicId::ZERO));
         assert_eq!(offsets.get("t", 0), None);
         assert!(!offsets.is_empty(), "a group with a commit under way is not removed");
         offsets.settle("t".into(), 0, Some(committed(0, None)));
         assert_eq!(offsets.get("t", 0).map(|o| o.offset), Some(5));
-        offsets.begin("t", 0);
+        offsets.begin("t", 0, Some(TopicId::ZERO));
         offsets.give_up("t", 0);
         offsets.apply("t".into(), 0, None);
         assert!(offsets.is_empty());

@@ -6,4 +6,5 @@ mod consumer_random;
 mod migration;
 mod offsets;
 mod random;
+mod replay;
 mod world;

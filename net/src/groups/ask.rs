@@ -5,7 +5,7 @@ use coordinator::group::{
     GroupCoordinator, GroupDescription, Heartbeat, JoinGroup, LeaveGroup, OffsetCommit, OffsetReader,
     SyncGroup, Ticket,
 };
-use model::TopicPartition;
+use model::{ErrorCode, TopicPartition};
 
 #[derive(Debug)]
 pub struct GroupAsk {
@@ -16,25 +16,46 @@ pub struct GroupAsk {
 
 #[derive(Debug)]
 pub enum GroupRequest {
+    Command(GroupCommand),
+    Query(GroupQuery),
+}
+
+/// Changes something, or waits.
+#[derive(Debug)]
+pub enum GroupCommand {
     Join(JoinGroup),
     Sync(SyncGroup),
     Heartbeat(Heartbeat),
     Leave(LeaveGroup),
     CommitOffsets(OffsetCommit),
+    DeleteOffsets { group_id: String, partitions: Vec<(String, i32)> },
+    Delete(String),
+    ConsumerHeartbeat(ConsumerGroupHeartbeat),
+}
+
+/// Is answered at once, by what is known.
+#[derive(Debug)]
+pub enum GroupQuery {
     /// Everything the group has committed if nothing is named.
     FetchOffsets {
         group_id: String,
         reader: OffsetReader,
         wanted: Option<Vec<(String, i32)>>,
     },
-    DeleteOffsets {
-        group_id: String,
-        partitions: Vec<(String, i32)>,
-    },
     Describe(String),
-    Delete(String),
-    ConsumerHeartbeat(ConsumerGroupHeartbeat),
     DescribeConsumer(String),
+}
+
+impl From<GroupCommand> for GroupRequest {
+    fn from(command: GroupCommand) -> Self {
+        Self::Command(command)
+    }
+}
+
+impl From<GroupQuery> for GroupRequest {
+    fn from(query: GroupQuery) -> Self {
+        Self::Query(query)
+    }
 }
 
 #[derive(Debug)]
@@ -54,31 +75,44 @@ pub struct KnownOffset {
     pub committed: Option<CommittedOffset>,
 }
 
-/// Requests that change something, or wait.
-pub(super) fn decide(
-    coordinator: &mut GroupCoordinator,
-    cx: &Context<'_>,
-    ticket: Ticket,
-    request: &GroupRequest,
-) -> Actions {
-    match request {
-        GroupRequest::Join(request) => coordinator.join(cx, ticket, request),
-        GroupRequest::Sync(request) => coordinator.sync(cx, ticket, request),
-        GroupRequest::Heartbeat(request) => coordinator.heartbeat(cx, ticket, request),
-        GroupRequest::Leave(request) => coordinator.leave(cx, ticket, request),
-        GroupRequest::CommitOffsets(request) => coordinator.commit_offsets(cx, ticket, request),
-        GroupRequest::DeleteOffsets { group_id, partitions } => {
-            coordinator.delete_offsets(ticket, group_id, partitions)
-        }
-        GroupRequest::Delete(group_id) => coordinator.delete_group(ticket, group_id),
-        GroupRequest::ConsumerHeartbeat(request) => coordinator.consumer_heartbeat(cx, ticket, request),
-        GroupRequest::FetchOffsets { .. } | GroupRequest::Describe(_) | GroupRequest::DescribeConsumer(_) => {
-            unreachable!("reads are answered at once and have no ticket")
+impl GroupCommand {
+    pub(super) fn decide(
+        &self,
+        coordinator: &mut GroupCoordinator,
+        cx: &Context<'_>,
+        ticket: Ticket,
+    ) -> Actions {
+        match self {
+            Self::Join(request) => coordinator.join(cx, ticket, request),
+            Self::Sync(request) => coordinator.sync(cx, ticket, request),
+            Self::Heartbeat(request) => coordinator.heartbeat(cx, ticket, request),
+            Self::Leave(request) => coordinator.leave(cx, ticket, request),
+            Self::CommitOffsets(request) => coordinator.commit_offsets(cx, ticket, request),
+            Self::DeleteOffsets { group_id, partitions } => {
+                coordinator.delete_offsets(ticket, group_id, partitions)
+            }
+            Self::Delete(group_id) => coordinator.delete_group(ticket, group_id),
+            Self::ConsumerHeartbeat(request) => coordinator.consumer_heartbeat(cx, ticket, request),
         }
     }
 }
 
-pub(super) fn known_offsets(
+impl GroupQuery {
+    pub(super) fn answer(&self, coordinator: &GroupCoordinator) -> Result<GroupAnswer, ErrorCode> {
+        match self {
+            Self::FetchOffsets { group_id, reader, wanted } => {
+                coordinator.admit_fetch(group_id, reader)?;
+                Ok(GroupAnswer::Offsets(known_offsets(coordinator, group_id, wanted.as_deref())))
+            }
+            Self::Describe(group_id) => Ok(GroupAnswer::Described(coordinator.describe(group_id))),
+            Self::DescribeConsumer(group_id) => {
+                Ok(GroupAnswer::DescribedConsumer(coordinator.describe_consumer(group_id)))
+            }
+        }
+    }
+}
+
+fn known_offsets(
     coordinator: &GroupCoordinator,
     group_id: &str,
     wanted: Option<&[(String, i32)]>,

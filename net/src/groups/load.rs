@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use coordinator::group::{GroupCoordinator, GroupRecord};
-use engine::{Disk, compression};
+use coordinator::group::{GroupCoordinator, GroupRecord, Replay};
+use engine::{Disk, compression, records::EndMarker};
 use model::{BatchView, Offset, batch::record::Records};
 use replication::{Isolation, Partition, ReadFrom};
 
@@ -29,14 +29,16 @@ impl<D: Disk> Groups<D> {
         let begun = self.clock.now();
         let loaded = self.replay(&partition).await;
         // The metadata may have taken the partition away meanwhile.
-        if !matches!(self.coordinators.borrow().get(&id), Some(Hosted::Loading)) {
-            return;
-        }
+        let vanished = match self.coordinators.borrow_mut().get_mut(&id) {
+            Some(Hosted::Loading { vanished }) => std::mem::take(vanished),
+            _ => return,
+        };
         match loaded {
             Ok(coordinator) => {
                 let took = self.clock.now().since(begun);
                 tracing::debug!(partition = %id.partition, groups = coordinator.group_count(), ?took, "group offsets loaded");
                 self.ready(id, coordinator);
+                self.delete_topics(id, &vanished);
             }
             Err(why) => {
                 tracing::error!(
@@ -49,7 +51,7 @@ impl<D: Disk> Groups<D> {
     }
 
     async fn replay(&self, partition: &Partition<D>) -> Result<GroupCoordinator, LoadError> {
-        let mut coordinator = GroupCoordinator::new(self.config.borrow().clone());
+        let mut replay = Replay::new(self.config.borrow().clone());
         let (end, mut next) = (partition.log().ends().end, partition.watermarks().log_start);
         while next < end {
             let isolation = Isolation::Uncommitted;
@@ -60,7 +62,7 @@ impl<D: Disk> Groups<D> {
             while !rest.is_empty() {
                 let bad = |why: String| LoadError::Batch { offset: next, why };
                 let batch = BatchView::check(rest).map_err(|e| bad(e.to_string()))?;
-                replay_batch(&mut coordinator, &batch).map_err(bad)?;
+                replay_batch(&mut replay, &batch).map_err(bad)?;
                 next = batch.header().next_offset();
                 rest = &rest[batch.bytes().len()..];
             }
@@ -70,15 +72,19 @@ impl<D: Disk> Groups<D> {
                     why: format!("nothing is there, but the log ends at {end}"),
                 });
             }
+            // Other partitions and other groups are served meanwhile.
+            rt::yield_if_needed().await;
         }
-        Ok(coordinator)
+        Ok(replay.done())
     }
 }
 
-fn replay_batch(coordinator: &mut GroupCoordinator, batch: &BatchView<'_>) -> Result<(), String> {
+/// Compaction may leave a batch without records, and holes between batches.
+fn replay_batch(replay: &mut Replay, batch: &BatchView<'_>) -> Result<(), String> {
     let header = batch.header();
-    // Markers of transactions: their offsets are not written by this broker yet.
     if header.is_control() {
+        let marker = EndMarker::read(header, batch.payload()).map_err(|e| e.to_string())?;
+        marker.inspect(|marker| replay.end_transaction(header.producer_id(), marker.committed));
         return Ok(());
     }
     let codec = header.compression().map_err(|e| e.to_string())?;
@@ -88,7 +94,10 @@ fn replay_batch(coordinator: &mut GroupCoordinator, batch: &BatchView<'_>) -> Re
         let record = record.map_err(|e| e.to_string())?;
         let Some(key) = record.key else { continue };
         match GroupRecord::decode(key, record.value) {
-            Ok(Some(record)) => coordinator.replay(record),
+            Ok(Some(record)) if header.is_transactional() => {
+                replay.transactional(header.producer_id(), record);
+            }
+            Ok(Some(record)) => replay.record(record),
             // Of a kind that came later than this broker.
             Ok(None) => {}
             Err(bad) => return Err(bad.to_string()),

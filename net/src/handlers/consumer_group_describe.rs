@@ -11,7 +11,7 @@ use model::{ErrorCode, TopicId};
 
 use super::{Handled, Step, groups::ask, operations};
 use crate::{
-    groups::{GroupAnswer, GroupRequest},
+    groups::{GroupAnswer, GroupQuery},
     request::Request,
     shard::Shard,
     wire::messages::consumer_group_describe::{
@@ -25,7 +25,7 @@ const CONSUMER: i8 = 1;
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
     let authorized_operations = operations::asked(view.include_authorized_operations, operations::GROUP);
-    let ask = |id: &str| (id.to_owned(), ask(shard, id, GroupRequest::DescribeConsumer(id.to_owned())));
+    let ask = |id: &str| (id.to_owned(), ask(shard, id, GroupQuery::DescribeConsumer(id.to_owned())));
     let asked: Vec<_> = view.group_ids.iter().map(ask).collect();
     let (head, image) = (request.head(), shard.local_image());
     Ok(Step::wait(async move {

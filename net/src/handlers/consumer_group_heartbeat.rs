@@ -12,7 +12,7 @@ use super::{
     groups::{ask, client_host, owned},
 };
 use crate::{
-    groups::GroupRequest,
+    groups::GroupCommand,
     request::{Head, Request},
     shard::Shard,
     wire::messages::consumer_group_heartbeat::{Assignment, RequestView, Response, TopicPartitions},
@@ -40,7 +40,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         makes_member_id: request.version >= CLIENT_MADE_IDS_FROM,
     };
     let head = request.head();
-    let asked = ask(shard, view.group_id, GroupRequest::ConsumerHeartbeat(heartbeat));
+    let asked = ask(shard, view.group_id, GroupCommand::ConsumerHeartbeat(heartbeat));
     drop(request);
     Ok(Step::wait(async move {
         match asked.done().await {

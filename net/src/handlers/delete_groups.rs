@@ -8,7 +8,7 @@ use model::ErrorCode;
 
 use super::{Handled, Step, groups::ask};
 use crate::{
-    groups::GroupRequest,
+    groups::GroupCommand,
     request::Request,
     shard::Shard,
     wire::messages::delete_groups::{DeletableGroupResult, RequestView, Response},
@@ -19,7 +19,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     let asked = view
         .groups_names
         .iter()
-        .map(|id| (id.to_owned(), ask(shard, id, GroupRequest::Delete(id.to_owned()))));
+        .map(|id| (id.to_owned(), ask(shard, id, GroupCommand::Delete(id.to_owned()))));
     let asked: Vec<_> = asked.collect();
     let head = request.head();
     Ok(Step::wait(async move {

@@ -9,7 +9,7 @@ use model::ErrorCode;
 
 use super::{Handled, Step, groups::ask, operations};
 use crate::{
-    groups::{GroupAnswer, GroupRequest},
+    groups::{GroupAnswer, GroupQuery},
     request::{Head, Request},
     shard::Shard,
     wire::messages::describe_groups::{DescribedGroup, DescribedGroupMember, RequestView, Response},
@@ -21,7 +21,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     let view = RequestView::decode(request.body(), request.version)?;
     let operations = operations::asked(view.include_authorized_operations, operations::GROUP);
     let asked =
-        view.groups.iter().map(|id| (id.to_owned(), ask(shard, id, GroupRequest::Describe(id.to_owned()))));
+        view.groups.iter().map(|id| (id.to_owned(), ask(shard, id, GroupQuery::Describe(id.to_owned()))));
     let asked: Vec<_> = asked.collect();
     let head = request.head();
     Ok(Step::wait(async move {

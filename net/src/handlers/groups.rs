@@ -18,10 +18,14 @@ use crate::{
 pub(super) struct AskedGroup<D: Disk>(Result<Asked<D>, ErrorCode>);
 
 /// Asks at once; the order of asks is the order of calls.
-pub(super) fn ask<D: Disk>(shard: &Rc<Shard<D>>, group_id: &str, request: GroupRequest) -> AskedGroup<D> {
+pub(super) fn ask<D: Disk>(
+    shard: &Rc<Shard<D>>,
+    group_id: &str,
+    request: impl Into<GroupRequest>,
+) -> AskedGroup<D> {
     let coordinator = coordinator_of(&shard.local_image(), group_id);
     AskedGroup(coordinator.map(|coordinator| {
-        let ask = Ask::Group(Box::new(GroupAsk { coordinator, request }));
+        let ask = Ask::Group(Box::new(GroupAsk { coordinator, request: request.into() }));
         shard.asks().ask(coordinator.owner(shard.count()), ask)
     }))
 }
@@ -34,12 +38,21 @@ impl<D: Disk> AskedGroup<D> {
         }
     }
 
-    /// Of a request that a coordinator decides.
+    /// Of a command.
     pub(super) async fn done(self) -> Result<Done, ErrorCode> {
         match self.answer().await? {
             GroupAnswer::Done(done) => Ok(done),
             _ => Err(ErrorCode::UnknownServerError),
         }
+    }
+}
+
+/// What a partition is answered: what was wrong with it before anyone was asked, else the next of the errors that came
+/// back, which are in the order asked.
+pub(super) fn error_of(found: ErrorCode, answered: &mut impl Iterator<Item = ErrorCode>) -> i16 {
+    match found {
+        ErrorCode::None => answered.next().unwrap_or(ErrorCode::UnknownServerError).code(),
+        found => found.code(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     groups::{ask, owned},
 };
 use crate::{
-    groups::GroupRequest,
+    groups::GroupCommand,
     request::Request,
     shard::Shard,
     wire::messages::heartbeat::{RequestView, Response},
@@ -26,7 +26,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         generation: view.generation_id,
     };
     let head = request.head();
-    let asked = ask(shard, view.group_id, GroupRequest::Heartbeat(heartbeat));
+    let asked = ask(shard, view.group_id, GroupCommand::Heartbeat(heartbeat));
     Ok(Step::wait(async move {
         let code = match asked.done().await {
             Ok(Answer::Heartbeat(code)) | Err(code) => code,

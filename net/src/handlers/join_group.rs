@@ -14,7 +14,7 @@ use super::{
     groups::{ask, client_host, owned},
 };
 use crate::{
-    groups::GroupRequest,
+    groups::GroupCommand,
     request::{Head, Request},
     shard::Shard,
     wire::messages::join_group::{JoinGroupResponseMember, RequestView, Response},
@@ -45,7 +45,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         supports_skipping_assignment: request.version >= SKIPPING_FROM,
     };
     let (head, member_id) = (request.head(), join.member_id.clone());
-    let asked = ask(shard, view.group_id, GroupRequest::Join(join));
+    let asked = ask(shard, view.group_id, GroupCommand::Join(join));
     drop(request);
     Ok(Step::wait(async move {
         match asked.done().await {

@@ -11,7 +11,7 @@ use super::{
     groups::{ask, owned},
 };
 use crate::{
-    groups::GroupRequest,
+    groups::GroupCommand,
     request::{Head, Request},
     shard::Shard,
     wire::messages::leave_group::{MemberResponse, RequestView, Response},
@@ -34,7 +34,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     };
     let leave = LeaveGroup { group_id: view.group_id.to_owned(), members };
     let head = request.head();
-    let asked = ask(shard, view.group_id, GroupRequest::Leave(leave));
+    let asked = ask(shard, view.group_id, GroupCommand::Leave(leave));
     Ok(Step::wait(async move {
         let refused = |error| LeaveGroupAnswer { error, members: vec![] };
         match asked.done().await {

@@ -14,11 +14,11 @@ use model::{ErrorCode, TopicId};
 
 use super::{
     Handled, Step,
-    groups::{ask, owned},
+    groups::{ask, error_of, owned},
     topics::{Named, find_partition, too_many},
 };
 use crate::{
-    groups::GroupRequest,
+    groups::GroupCommand,
     request::{Head, Request},
     shard::Shard,
     wire::messages::offset_commit::{
@@ -65,7 +65,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         offsets,
     };
     let head = request.head();
-    let asked = ask(shard, view.group_id, GroupRequest::CommitOffsets(commit));
+    let asked = ask(shard, view.group_id, GroupCommand::CommitOffsets(commit));
     drop(request);
     Ok(Step::wait(async move {
         match asked.done().await {
@@ -105,12 +105,9 @@ fn respond_all(head: Head, topics: Vec<Topic>, code: ErrorCode) -> Step {
 /// `errors` are of the partitions that were found, in their order.
 fn respond(head: Head, topics: Vec<Topic>, errors: Vec<ErrorCode>) -> Step {
     let mut errors = errors.into_iter();
-    let mut partition = |(partition_index, found): (i32, ErrorCode)| {
-        let code = match found {
-            ErrorCode::None => errors.next().unwrap_or(ErrorCode::UnknownServerError),
-            found => found,
-        };
-        OffsetCommitResponsePartition { partition_index, error_code: code.code() }
+    let mut partition = |(partition_index, found): (i32, ErrorCode)| OffsetCommitResponsePartition {
+        partition_index,
+        error_code: error_of(found, &mut errors),
     };
     let topics = topics.into_iter().map(|topic| OffsetCommitResponseTopic {
         name: topic.name.into(),

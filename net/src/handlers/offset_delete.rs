@@ -8,11 +8,11 @@ use model::ErrorCode;
 
 use super::{
     Handled, Step,
-    groups::ask,
+    groups::{ask, error_of},
     topics::{find_by_name, too_many},
 };
 use crate::{
-    groups::GroupRequest,
+    groups::GroupCommand,
     request::{Head, Request},
     shard::Shard,
     wire::messages::offset_delete::{
@@ -44,7 +44,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         topics.push((topic.name.to_owned(), found));
     }
     let group_id = view.group_id.to_owned();
-    let asked = ask(shard, view.group_id, GroupRequest::DeleteOffsets { group_id, partitions });
+    let asked = ask(shard, view.group_id, GroupCommand::DeleteOffsets { group_id, partitions });
     let head = request.head();
     Ok(Step::wait(async move {
         match asked.done().await {
@@ -64,12 +64,9 @@ fn respond(head: Head, topics: Vec<Topic>, deleted: OffsetDeleteAnswer) -> Step 
         return refuse(head, deleted.error);
     }
     let mut errors = deleted.errors.into_iter();
-    let mut partition = |(partition_index, found): (i32, ErrorCode)| {
-        let code = match found {
-            ErrorCode::None => errors.next().unwrap_or(ErrorCode::UnknownServerError),
-            found => found,
-        };
-        OffsetDeleteResponsePartition { partition_index, error_code: code.code() }
+    let mut partition = |(partition_index, found): (i32, ErrorCode)| OffsetDeleteResponsePartition {
+        partition_index,
+        error_code: error_of(found, &mut errors),
     };
     let topics = topics.into_iter().map(|(name, partitions)| OffsetDeleteResponseTopic {
         name: name.into(),

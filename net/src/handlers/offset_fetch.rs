@@ -13,7 +13,7 @@ use super::{
     topics::too_many,
 };
 use crate::{
-    groups::{GroupAnswer, GroupRequest, KnownOffset},
+    groups::{GroupAnswer, GroupQuery, KnownOffset},
     request::{Head, Request},
     shard::{LocalImage, Shard},
     wire::messages::offset_fetch::{
@@ -137,7 +137,7 @@ fn begin<D: Disk>(
     };
     let flat = wanted.as_ref().map(|topics| topics.iter().flat_map(named).collect());
     let id = group_id.to_owned();
-    let request = GroupRequest::FetchOffsets { group_id: id.clone(), reader, wanted: flat };
+    let request = GroupQuery::FetchOffsets { group_id: id.clone(), reader, wanted: flat };
     Group { id, wanted, asked: ask(shard, group_id, request) }
 }
 

@@ -13,7 +13,7 @@ use super::{
     groups::{ask, owned},
 };
 use crate::{
-    groups::GroupRequest,
+    groups::GroupCommand,
     request::{Head, Request},
     shard::Shard,
     wire::messages::sync_group::{RequestView, Response},
@@ -35,7 +35,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
             .collect(),
     };
     let head = request.head();
-    let asked = ask(shard, view.group_id, GroupRequest::Sync(sync));
+    let asked = ask(shard, view.group_id, GroupCommand::Sync(sync));
     drop(request);
     Ok(Step::wait(async move {
         match asked.done().await {

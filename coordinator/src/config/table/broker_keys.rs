@@ -117,6 +117,9 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("group.consumer.heartbeat.interval.ms", "5000", "How often a member of a consumer group reports.").min(1),
     int("group.consumer.min.heartbeat.interval.ms", "5000", "Shortest heartbeat interval that a consumer group may be given.").min(1),
     int("group.consumer.max.heartbeat.interval.ms", "15000", "Longest heartbeat interval that a consumer group may be given.").min(1),
+    int("group.consumer.assignment.interval.ms", "1000", "The least time from one assignment of a consumer group to the next.").min(0),
+    int("group.consumer.min.assignment.interval.ms", "0", "Shortest assignment interval that a consumer group may be given.").min(0),
+    int("group.consumer.max.assignment.interval.ms", "15000", "Longest assignment interval that a consumer group may be given.").min(0),
     int("group.consumer.max.size", INT_MAX, "Most members of a consumer group.").min(1),
     list("group.consumer.assignors", "uniform,range", "Assignors of consumer groups; the first is the default."),
     string("group.consumer.migration.policy", "bidirectional", "Whether groups may change between the classic and the consumer protocol.")

@@ -4,6 +4,7 @@ use super::*;
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[ConfigKey] = &[
+    int("consumer.assignment.interval.ms", "1000", "The least time from one assignment of the group to the next.").min(0),
     int("consumer.heartbeat.interval.ms", "5000", "How often a member of the group reports.").min(1),
     int("consumer.session.timeout.ms", "45000", "How long a silent member stays in the group.").min(1),
     string("share.auto.offset.reset", "latest", "Where a share group begins that has no start offset yet.")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::ErrorCode;
 
-use super::{ClassicGroup, ClassicState, Gathering, Member, refuse};
+use super::{ClassicGroup, ClassicState, Gathering, Member, bytes_of, refuse};
 use crate::group::{
     actions::{Context, Effects, Ticket},
     answer::{JoinGroupAnswer, JoinedMember},
@@ -32,7 +32,7 @@ impl ClassicGroup {
         let known = request.group_instance_id.as_ref().and_then(|id| self.static_members.get(id));
         let known =
             if request.member_id.is_empty() { known.map_or("", String::as_str) } else { &request.member_id };
-        if !self.has_place_for(known, config) {
+        if !self.has_place_for(known, config) || !self.has_room_for(known, request, config) {
             self.remove(&request.member_id, ErrorCode::GroupMaxSizeReached, effects);
             refuse(effects, ticket, JoinGroupAnswer::refused(ErrorCode::GroupMaxSizeReached, ""));
             return self.maybe_complete_join(cx, effects);
@@ -60,8 +60,7 @@ impl ClassicGroup {
         match self.state {
             ClassicState::Empty => true,
             ClassicState::PreparingRebalance => {
-                let joining = self.members.values().filter(|member| member.is_joining()).count();
-                known.is_some_and(Member::is_joining) || joining < config.classic_size_max
+                known.is_some_and(Member::is_joining) || self.joining < config.classic_size_max
             }
             ClassicState::CompletingRebalance | ClassicState::Stable => {
                 known.is_some() || self.members.len() < config.classic_size_max
@@ -69,13 +68,17 @@ impl ClassicGroup {
         }
     }
 
+    fn has_room_for(&self, member_id: &str, request: &JoinGroup, config: &GroupConfig) -> bool {
+        let before = self.members.get(member_id).map_or(0, |member| bytes_of(&member.protocols));
+        self.protocol_bytes - before + bytes_of(&request.protocols) <= config.classic_bytes_max
+    }
+
     fn supports_protocols_of(&self, request: &JoinGroup) -> bool {
         if self.state == ClassicState::Empty {
             return !request.protocol_type.is_empty() && !request.protocols.is_empty();
         }
-        let supported = |name: &str| self.members.values().all(|member| member.supports(name));
         self.protocol_type.as_ref() == Some(&request.protocol_type)
-            && request.protocols.iter().any(|(name, _)| supported(name))
+            && request.protocols.iter().any(|(name, _)| self.is_supported(name))
     }
 
     fn join_unknown(
@@ -135,9 +138,10 @@ impl ClassicGroup {
             let answer = self.joined(member_id);
             return effects.answer(ticket, answer);
         }
-        let member = self.members.get_mut(member_id).expect("admitted");
-        member.update(request);
-        member.wait_for_join(ticket, effects);
+        self.change(member_id, |member| {
+            member.update(request);
+            member.wait_for_join(ticket, effects);
+        });
         self.prepare_or_complete(cx, config, effects);
     }
 
@@ -176,7 +180,7 @@ impl ClassicGroup {
         request: &JoinGroup,
         effects: &mut Effects,
     ) {
-        let mut member = self.members.remove(old_id).expect("static members are members");
+        let mut member = self.take(old_id).expect("static members are members");
         member.refuse_join(ErrorCode::FencedInstanceId, effects);
         member.refuse_sync(ErrorCode::FencedInstanceId, effects);
         if self.unsynced.remove(old_id) {
@@ -216,8 +220,7 @@ impl ClassicGroup {
                 effects.answer_when_durable(ticket, answer);
             }
             ClassicState::Stable => {
-                let member = self.members.get_mut(&member_id).expect("just added");
-                member.wait_for_join(ticket, effects);
+                self.change(&member_id, |member| member.wait_for_join(ticket, effects));
                 self.prepare_or_complete(cx, config, effects);
             }
             ClassicState::CompletingRebalance => self.prepare_rebalance(cx, config, effects),
@@ -266,7 +269,7 @@ impl ClassicGroup {
     /// All are here, so nobody has to wait longer; but for the first rebalance, which waits for those not yet known.
     pub(super) fn maybe_complete_join(&mut self, cx: &Context<'_>, effects: &mut Effects) {
         let gathering_on = matches!(self.gathering, Some(Gathering::Next { .. }));
-        let all_here = self.pending.is_empty() && self.members.values().all(Member::is_joining);
+        let all_here = self.pending.is_empty() && self.joining == self.members.len();
         if gathering_on && all_here {
             self.complete_join(cx, effects);
         }
@@ -291,6 +294,7 @@ impl ClassicGroup {
     /// The generation begins with those who are here. Static members may be away for as long as their session lasts.
     pub(super) fn complete_join(&mut self, cx: &Context<'_>, effects: &mut Effects) {
         assert_eq!(self.state, ClassicState::PreparingRebalance);
+        assert_eq!(self.joining, self.members.values().filter(|member| member.is_joining()).count());
         let away = self.members.values().filter(|m| !m.is_joining() && m.instance_id.is_none());
         for member_id in away.map(|m| m.id.clone()).collect::<Vec<_>>() {
             self.remove(&member_id, ErrorCode::UnknownMemberId, effects);
@@ -329,6 +333,7 @@ impl ClassicGroup {
             first = Some(first.map_or(until, |at: model::Millis| at.min(until)));
             self.unsynced.insert(member_id);
         }
+        self.joining = 0;
         let sync_until = cx.later(self.rebalance_timeout_ms());
         self.sync_until = Some(sync_until);
         self.arm(first.map_or(sync_until, |at| at.min(sync_until)));
@@ -349,8 +354,7 @@ impl ClassicGroup {
     fn select_protocol(&self) -> Option<String> {
         let first = self.members.values().next()?;
         let names = first.protocols.iter().map(|(name, _)| name.as_str());
-        let candidates: Vec<&str> =
-            names.filter(|name| self.members.values().all(|m| m.supports(name))).collect();
+        let candidates: Vec<&str> = names.filter(|name| self.is_supported(name)).collect();
         let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
         for vote in self.members.values().filter_map(|member| member.vote(&candidates)) {
             *votes.entry(vote).or_default() += 1;

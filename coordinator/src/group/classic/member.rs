@@ -1,5 +1,7 @@
 //! A member of a classic group.
 
+use std::collections::BTreeSet;
+
 use model::{ErrorCode, Millis};
 
 use crate::group::{
@@ -92,8 +94,9 @@ impl Member {
         self.protocols.iter().map(|(name, _)| name.as_str()).find(|name| candidates.contains(name))
     }
 
-    pub(super) fn supports(&self, protocol: &str) -> bool {
-        self.protocols.iter().any(|(name, _)| name == protocol)
+    /// Each once, whatever the client sent.
+    pub(super) fn protocol_names(&self) -> BTreeSet<&str> {
+        self.protocols.iter().map(|(name, _)| name.as_str()).collect()
     }
 
     /// Takes over what a repeated JoinGroup says.

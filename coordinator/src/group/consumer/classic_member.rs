@@ -137,7 +137,7 @@ impl ConsumerGroup {
             || request.protocol_name.as_ref().is_some_and(|asked| Some(asked) != ours)
         {
             Err(ErrorCode::InconsistentGroupProtocol)
-        } else if member.epoch < self.epoch && member.state != MemberState::UnreleasedPartitions {
+        } else if member.epoch < self.target_epoch && member.state != MemberState::UnreleasedPartitions {
             Err(ErrorCode::RebalanceInProgress)
         } else {
             Ok(())
@@ -166,7 +166,7 @@ impl ConsumerGroup {
             return Err(ErrorCode::IllegalGeneration);
         }
         let has_news = match member.state {
-            _ if member.epoch < self.epoch => true,
+            _ if member.epoch < self.target_epoch => true,
             MemberState::UnrevokedPartitions | MemberState::Unknown => true,
             MemberState::UnreleasedPartitions => self.can_gain(member),
             MemberState::Stable => false,

@@ -13,7 +13,7 @@ use super::{
 use crate::group::{
     actions::{Context, Effects},
     answer::ConsumerGroupHeartbeatAnswer,
-    assignor::{Assignment, Assignor},
+    assignor::Assignor,
     config::GroupConfig,
     request::ConsumerGroupHeartbeat,
 };
@@ -190,13 +190,16 @@ impl ConsumerGroup {
         self.refresh(cx, changed, effects);
         self.update_target(cx, config, effects);
         let before = &self.members[member_id];
-        if before.is_reconciled_to(self.target_epoch) {
+        if before.is_reconciled_to(self.target_epoch) && !changed {
             return;
         }
-        let nothing = Assignment::new();
+        // The target may be older than what the member wants.
+        let mut target = self.targets.get(member_id).cloned().unwrap_or_default();
+        let wanted = self.wanted_by(before, cx.topics);
+        target.retain(|topic, _| wanted.contains(topic));
         let step = Step {
             target_epoch: self.target_epoch,
-            target: self.targets.get(member_id).unwrap_or(&nothing),
+            target: &target,
             owned,
             is_held: &|topic, p| self.holders.get(&(topic, p)).is_some_and(|holder| holder != member_id),
         };

@@ -1,6 +1,6 @@
 //! A member of a consumer group: what it wants, what it has, and what it has to give up first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Millis, TopicId};
 
@@ -65,6 +65,8 @@ pub(in crate::group) struct Member {
     pub(in crate::group) state: MemberState,
     pub(in crate::group) assigned: Assignment,
     pub(in crate::group) revoking: Assignment,
+    /// Since which epoch of the group it has each of these partitions; of the others, since its own.
+    pub(super) since: BTreeMap<(TopicId, i32), i32>,
 
     // What follows is not in the log.
     pub(super) session_until: Option<Millis>,
@@ -129,6 +131,8 @@ impl Member {
         self.epoch = value.member_epoch;
         self.previous_epoch = value.previous_member_epoch;
         self.state = MemberState::from_code(value.state);
+        let values = value.assigned_partitions.iter().chain(&value.partitions_pending_revocation);
+        self.since = values.flat_map(dates).collect();
         self.assigned = from_values(value.assigned_partitions);
         self.revoking = from_values(value.partitions_pending_revocation);
     }
@@ -138,11 +142,27 @@ impl Member {
             member_epoch: self.epoch,
             previous_member_epoch: self.previous_epoch,
             state: self.state.code(),
-            assigned_partitions: to_values(&self.assigned),
-            partitions_pending_revocation: to_values(&self.revoking),
+            assigned_partitions: self.dated(&self.assigned),
+            partitions_pending_revocation: self.dated(&self.revoking),
         };
         let (group, member) = (group.to_owned(), self.id.clone());
         GroupRecord::CurrentMemberAssignment { group, member, value: Some(value) }
+    }
+
+    fn dated(&self, assignment: &Assignment) -> Vec<TopicPartitionsValue> {
+        let mut values = to_values(assignment);
+        for value in &mut values {
+            let since = |p: &i32| self.since.get(&(value.topic_id, *p)).copied().unwrap_or(self.epoch);
+            value.assignment_epochs = value.partitions.iter().map(since).collect();
+        }
+        values
+    }
+
+    /// Since which epoch it has this partition, without a break; none if it does not have it.
+    pub(super) fn has_since(&self, topic: TopicId, partition: i32) -> Option<i32> {
+        let mut of_topic = [&self.assigned, &self.revoking].into_iter().filter_map(|a| a.get(&topic));
+        let holds = of_topic.any(|partitions| partitions.contains(&partition));
+        holds.then(|| self.since.get(&(topic, partition)).copied().unwrap_or(self.epoch))
     }
 
     pub(super) fn uses_classic_protocol(&self) -> bool {
@@ -171,8 +191,14 @@ pub(super) fn to_values(assignment: &Assignment) -> Vec<TopicPartitionsValue> {
     let value = |(topic, partitions): (&TopicId, &BTreeSet<i32>)| TopicPartitionsValue {
         topic_id: *topic,
         partitions: partitions.iter().copied().collect(),
+        assignment_epochs: vec![],
     };
     assignment.iter().filter(|(_, partitions)| !partitions.is_empty()).map(value).collect()
+}
+
+fn dates(value: &TopicPartitionsValue) -> impl Iterator<Item = ((TopicId, i32), i32)> {
+    let dated = value.partitions.iter().zip(&value.assignment_epochs);
+    dated.map(|(partition, epoch)| ((value.topic_id, *partition), *epoch))
 }
 
 pub(super) fn from_values(values: Vec<TopicPartitionsValue>) -> Assignment {

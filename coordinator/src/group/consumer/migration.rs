@@ -60,7 +60,7 @@ impl ConsumerGroup {
             group.emit(target_record(id, &member.id, &member.assigned), effects);
             group.emit(member.current_record(id), effects);
         }
-        let value = Some(TargetAssignmentMetadataValue { assignment_epoch: epoch });
+        let value = Some(TargetAssignmentMetadataValue { assignment_epoch: epoch, assignment_timestamp: 0 });
         group.emit(GroupRecord::TargetAssignmentMetadata { group: id.to_owned(), value }, effects);
         group.begin_sessions(cx, config);
         Some(group)

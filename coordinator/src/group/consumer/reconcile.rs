@@ -31,15 +31,23 @@ impl Step<'_> {
     /// The member after the step; none if it has to be fenced, because nobody knows what it may have.
     pub(super) fn of(&self, member: &Member) -> Option<Member> {
         match member.state {
-            MemberState::Stable if member.epoch == self.target_epoch => Some(member.clone()),
+            MemberState::Stable if self.is_reached_by(member) => Some(member.clone()),
             MemberState::Stable | MemberState::UnreleasedPartitions => Some(self.next(member, member.epoch)),
             MemberState::UnrevokedPartitions if self.still_has(&member.revoking) => Some(member.clone()),
-            MemberState::UnrevokedPartitions => Some(self.next(member, member.epoch + 1)),
+            MemberState::UnrevokedPartitions => Some(self.next(member, member.epoch)),
             MemberState::Unknown => {
                 let has_nothing = self.owned.as_ref().is_some_and(BTreeSet::is_empty);
                 has_nothing.then(|| self.next(member, self.target_epoch))
             }
         }
+    }
+
+    /// The target may have shrunk since, by what the member no longer wants.
+    fn is_reached_by(&self, member: &Member) -> bool {
+        let is_wanted = |(topic, partitions): (&TopicId, &BTreeSet<i32>)| {
+            self.target.get(topic).is_some_and(|target| partitions.is_subset(target))
+        };
+        member.epoch == self.target_epoch && member.assigned.iter().all(is_wanted)
     }
 
     /// Of a member that does not say what it has, everything has to be expected.
@@ -48,7 +56,7 @@ impl Step<'_> {
         owned.iter().any(|(topic, p)| revoking.get(topic).is_some_and(|partitions| partitions.contains(p)))
     }
 
-    /// `revoking_epoch`: the member's, should it have to give up more before it may enter the target's.
+    /// `revoking_epoch`: the member's while it has something to give up before it may enter the target's.
     fn next(&self, member: &Member, revoking_epoch: i32) -> Member {
         let mut kept = Assignment::new();
         let mut revoking = Assignment::new();
@@ -131,6 +139,9 @@ mod tests {
         // Nothing to do.
         check(member(Stable, 10, &[1], &[]), &[1], None, &[], member(Stable, 10, &[1], &[]));
         check(member(Stable, 9, &[1], &[]), &[1], None, &[], member(Stable, 10, &[1], &[]));
+        // The target has shrunk under it.
+        check(member(Stable, 10, &[1, 2], &[]), &[1], None, &[], member(Unrevoked, 10, &[1], &[2]));
+        check(member(Unrevoked, 10, &[1], &[2]), &[1], Some(&[1]), &[], member(Stable, 10, &[1], &[]));
         // Something to get: free, and not free.
         check(member(Stable, 9, &[1], &[]), &[1, 2], None, &[], member(Stable, 10, &[1, 2], &[]));
         check(member(Stable, 9, &[1], &[]), &[1, 2, 3], None, &[3], member(Unreleased, 10, &[1, 2], &[]));
@@ -154,7 +165,7 @@ mod tests {
             &[1],
             Some(&[1, 4]),
             &[],
-            member(Unrevoked, 9, &[1], &[4]),
+            member(Unrevoked, 8, &[1], &[4]),
         );
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::TopicId;
 use regex::{Regex, RegexBuilder};
 
-use super::{ConsumerGroup, member};
+use super::{ConsumerGroup, Member, member};
 use crate::group::{
     actions::{Context, Effects, Topics},
     assignor::{Assignor, Wish},
@@ -39,8 +39,7 @@ impl ConsumerGroup {
     }
 
     fn resolve_regexes(&mut self, cx: &Context<'_>, effects: &mut Effects) {
-        let used: BTreeSet<String> =
-            self.members.values().filter_map(|member| member.topic_regex.clone()).collect();
+        let used: BTreeSet<String> = self.patterns.keys().cloned().collect();
         for regex in self.regexes.keys().filter(|regex| !used.contains(*regex)).cloned().collect::<Vec<_>>() {
             let group = self.id.clone();
             self.emit(GroupRecord::RegularExpression { group, regex, value: None }, effects);
@@ -71,9 +70,17 @@ impl ConsumerGroup {
     }
 
     fn subscribed_names(&self) -> BTreeSet<&str> {
-        let named = self.members.values().flat_map(|member| &member.topic_names);
+        let named = self.named.keys();
         let matched = self.regexes.values().flat_map(|regex| &regex.topics);
         named.chain(matched).map(String::as_str).collect()
+    }
+
+    /// The topics that the member wants and that are there.
+    pub(super) fn wanted_by(&self, member: &Member, topics: &dyn Topics) -> BTreeSet<TopicId> {
+        let matched = member.topic_regex.as_ref().and_then(|regex| self.regexes.get(regex));
+        let matched = matched.into_iter().flat_map(|regex| &regex.topics);
+        let names = member.topic_names.iter().chain(matched);
+        names.filter_map(|name| topics.topic(name).map(|topic| topic.id)).collect()
     }
 
     /// Of name, id and size of each topic that is read and is there: FNV-1a, 64 bits. A stored hash that differs only
@@ -94,9 +101,10 @@ impl ConsumerGroup {
         hash.cast_signed()
     }
 
-    /// Computes the target anew if the group's epoch has gone past it.
+    /// Computes the target anew if the group's epoch has gone past it; but not again within the assignment interval, so
+    /// that many who come at once are one change and not many. Until then they have the target that there is.
     pub(super) fn update_target(&mut self, cx: &Context<'_>, config: &GroupConfig, effects: &mut Effects) {
-        if self.target_epoch >= self.epoch {
+        if self.target_epoch >= self.epoch || self.is_target_fresh(cx, config) {
             return;
         }
         let mut ids: BTreeMap<&str, TopicId> = BTreeMap::new();
@@ -124,8 +132,19 @@ impl ConsumerGroup {
                 self.emit(member::target_record(&self.id, &member_id, &target), effects);
             }
         }
-        let value = Some(TargetAssignmentMetadataValue { assignment_epoch: self.epoch });
-        self.emit(GroupRecord::TargetAssignmentMetadata { group: self.id.clone(), value }, effects);
+        let value = TargetAssignmentMetadataValue {
+            assignment_epoch: self.epoch,
+            assignment_timestamp: cx.wall.0,
+        };
+        let group = self.id.clone();
+        self.emit(GroupRecord::TargetAssignmentMetadata { group, value: Some(value) }, effects);
+    }
+
+    /// A clock that was set back keeps nobody waiting.
+    fn is_target_fresh(&self, cx: &Context<'_>, config: &GroupConfig) -> bool {
+        let interval_ms = i64::from(self.assignment_interval_ms(cx, config));
+        let age_ms = cx.wall.0.saturating_sub(self.target_timestamp);
+        self.target_timestamp != 0 && (0..interval_ms).contains(&age_ms)
     }
 
     /// What most members ask for, by name if they are even; the broker's first if nobody asks.

@@ -111,12 +111,19 @@ impl<'a> Reader<'a> {
         self.take(length).map(<[u8]>::to_vec)
     }
 
-    /// Each element takes at least one byte, so a declared count above what is left ends at the end of the bytes.
     pub(super) fn array<T>(
         &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<T, BadRecord>,
+        element: impl FnMut(&mut Self) -> Result<T, BadRecord>,
     ) -> Result<Vec<T>, BadRecord> {
-        let count = self.length(true)?.ok_or(BadRecord::Null)?;
+        self.nullable_array(element)?.ok_or(BadRecord::Null)
+    }
+
+    /// Each element takes at least one byte, so a declared count above what is left ends at the end of the bytes.
+    pub(super) fn nullable_array<T>(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<T, BadRecord>,
+    ) -> Result<Option<Vec<T>>, BadRecord> {
+        let Some(count) = self.length(true)? else { return Ok(None) };
         if count > self.rest.len() {
             return Err(BadRecord::Short);
         }
@@ -124,7 +131,7 @@ impl<'a> Reader<'a> {
         for _ in 0..count {
             elements.push(element(self)?);
         }
-        Ok(elements)
+        Ok(Some(elements))
     }
 
     /// The tagged fields at the end of a struct; `field` sees each with a reader of its own and may leave it unread.

@@ -189,20 +189,28 @@ impl ClassicMemberMetadata {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TargetAssignmentMetadataValue {
     pub assignment_epoch: i32,
+    /// Tag 0; zero if not known.
+    pub assignment_timestamp: i64,
 }
 
 impl TargetAssignmentMetadataValue {
     pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
         let mut reader = reader(bytes)?;
-        let value = Self { assignment_epoch: reader.i32()? };
-        reader.untagged()?;
+        let mut value = Self { assignment_epoch: reader.i32()?, assignment_timestamp: 0 };
+        reader.tagged(|tag, field| {
+            if tag == 0 {
+                value.assignment_timestamp = field.i64()?;
+            }
+            Ok(())
+        })?;
         Ok(value)
     }
 
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = writer();
         writer.i32(self.assignment_epoch);
-        writer.untagged();
+        let timestamp = Some(self.assignment_timestamp).filter(|at| *at != 0);
+        writer.tagged(timestamp.map(|at| move |writer: &mut Writer| writer.i64(at)));
         writer.done()
     }
 }
@@ -211,19 +219,33 @@ impl TargetAssignmentMetadataValue {
 pub struct TopicPartitionsValue {
     pub topic_id: TopicId,
     pub partitions: Vec<i32>,
+    /// Of what a member has: since which epoch it has each of the partitions; tag 0, empty if not known.
+    pub assignment_epochs: Vec<i32>,
 }
 
 impl TopicPartitionsValue {
     fn read(reader: &mut Reader<'_>) -> Result<Self, BadRecord> {
-        let value = Self { topic_id: TopicId(reader.uuid()?), partitions: reader.array(Reader::i32)? };
-        reader.untagged()?;
+        let mut value = Self {
+            topic_id: TopicId(reader.uuid()?),
+            partitions: reader.array(Reader::i32)?,
+            assignment_epochs: vec![],
+        };
+        reader.tagged(|tag, field| {
+            if tag == 0 {
+                value.assignment_epochs = field.nullable_array(Reader::i32)?.unwrap_or_default();
+            }
+            Ok(())
+        })?;
         Ok(value)
     }
 
     fn write(&self, writer: &mut Writer) {
         writer.uuid(self.topic_id.0);
         writer.array(&self.partitions, |writer, partition| writer.i32(*partition));
-        writer.untagged();
+        let epochs = Some(&self.assignment_epochs).filter(|epochs| !epochs.is_empty());
+        writer.tagged(epochs.map(|epochs| {
+            |writer: &mut Writer| writer.array(epochs, |writer, epoch| writer.i32(*epoch))
+        }));
     }
 }
 

@@ -175,18 +175,20 @@ fn consumer_groups_are_kafkas_bytes() {
             "00000269000263032f68030261026204722e2a000003e808756e69666f726d010011010000afc8020672616e67650301020000",
         ),
     );
-    let value = Some(TargetAssignmentMetadataValue { assignment_epoch: 9 });
-    check(
-        &GroupRecord::TargetAssignmentMetadata { group: group(), value },
-        "0006000167",
-        Some("00000000000900"),
-    );
+    for (assignment_timestamp, bytes) in [(0, "00000000000900"), (1000, "00000000000901000800000000000003e8")] {
+        let value = Some(TargetAssignmentMetadataValue { assignment_epoch: 9, assignment_timestamp });
+        let record = GroupRecord::TargetAssignmentMetadata { group: group(), value };
+        check(&record, "0006000167", Some(bytes));
+    }
 }
 
 #[test]
 fn assignments_are_kafkas_bytes() {
-    let partitions =
-        |partitions: &[i32]| TopicPartitionsValue { topic_id: id(), partitions: partitions.to_vec() };
+    let partitions = |partitions: &[i32]| TopicPartitionsValue {
+        topic_id: id(),
+        partitions: partitions.to_vec(),
+        assignment_epochs: vec![],
+    };
     let value = Some(TargetAssignmentMemberValue { topic_partitions: vec![partitions(&[0, 1])] });
     check(
         &GroupRecord::TargetAssignmentMember { group: "g".into(), member: "m".into(), value },
@@ -200,6 +202,22 @@ fn assignments_are_kafkas_bytes() {
         assigned_partitions: vec![partitions(&[0])],
         partitions_pending_revocation: vec![partitions(&[1])],
     });
+    let since = |epochs: &[i32]| TopicPartitionsValue { assignment_epochs: epochs.to_vec(), ..partitions(&[0, 1]) };
+    let dated = Some(CurrentMemberAssignmentValue {
+        member_epoch: 9,
+        previous_member_epoch: 8,
+        state: 0,
+        assigned_partitions: vec![since(&[7, 9])],
+        partitions_pending_revocation: vec![],
+    });
+    check(
+        &GroupRecord::CurrentMemberAssignment { group: "g".into(), member: "m".into(), value: dated },
+        "000800016700016d",
+        Some(
+            "0000000000090000000800020102030405060708090a0b0c0d0e0f10030000000000000001010009030000000700000009010\
+             0",
+        ),
+    );
     check(
         &GroupRecord::CurrentMemberAssignment { group: "g".into(), member: "m".into(), value },
         "000800016700016d",
@@ -241,7 +259,11 @@ fn text() -> impl Strategy<Value = String> {
 
 fn partitions() -> impl Strategy<Value = Vec<TopicPartitionsValue>> {
     let topic = (any::<[u8; 16]>(), vec(any::<i32>(), 0..5));
-    vec(topic.prop_map(|(id, partitions)| TopicPartitionsValue { topic_id: TopicId(id), partitions }), 0..4)
+    vec(topic.prop_map(|(id, partitions)| TopicPartitionsValue {
+        topic_id: TopicId(id),
+        assignment_epochs: partitions.iter().map(|p| p ^ 1).collect(),
+        partitions,
+    }), 0..4)
 }
 
 fn blob() -> impl Strategy<Value = Vec<u8>> {
@@ -345,7 +367,10 @@ fn any_assignment() -> impl Strategy<Value = GroupRecord> {
             },
             2 => GroupRecord::TargetAssignmentMetadata {
                 group,
-                value: Some(TargetAssignmentMetadataValue { assignment_epoch: a }),
+                value: Some(TargetAssignmentMetadataValue {
+                    assignment_epoch: a,
+                    assignment_timestamp: i64::from(b),
+                }),
             },
             3 => GroupRecord::ConsumerGroupMetadata {
                 group,

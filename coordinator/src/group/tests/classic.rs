@@ -320,6 +320,25 @@ fn a_full_group_takes_nobody() {
 }
 
 #[test]
+fn what_members_bring_has_its_limit_for_all_of_them_together() {
+    let brings = |bytes: usize| {
+        let mut request = join("", Some(&format!("i{bytes}")));
+        request.protocols = vec![("range".into(), vec![0; bytes])];
+        request
+    };
+    let mut world = World::with(GroupConfig { classic_bytes_max: 1000, ..config() });
+    world.ask_join(&brings(600));
+    let ticket = world.ask_join(&brings(500));
+    assert_eq!(world.joined(ticket).error, ErrorCode::GroupMaxSizeReached);
+    let fits = world.ask_join(&brings(300));
+    // One that comes again counts once.
+    let again = world.ask_join(&brings(600));
+    world.advance(3 * DELAY);
+    assert_eq!(world.joined(fits).error, ErrorCode::None);
+    assert_eq!(world.joined(again).error, ErrorCode::None);
+}
+
+#[test]
 fn members_leave_together() {
     let mut world = World::new();
     let (ids, generation) = world.stable(3);

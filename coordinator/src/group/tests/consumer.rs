@@ -241,6 +241,7 @@ fn members_commit_in_their_epoch() {
         let ticket = world.ask_commit(&request);
         assert_eq!(world.committed_errors(ticket), [expected], "{member} {epoch} {version}");
     };
+    // Partition 0 is the other's: in its epoch a member is trusted, before it only for what it has had since.
     check("a", 2, 9, ErrorCode::None);
     check("a", 1, 9, ErrorCode::StaleMemberEpoch);
     check("a", 3, 9, ErrorCode::StaleMemberEpoch);

@@ -1,22 +1,26 @@
 //! Clients of both protocols in one group that changes its protocol under them, with lost answers, restarts, silence, new
 //! partitions, a log that is late or refuses, and coordinators that are replaced. What must hold all along: no partition
-//! is held by two members, and no client reads what the coordinator does not count as its own (G1); everyone who asked is
+//! is held by two members, and no client reads what the coordinator does not count as its own (G1); who has lost a partition
+//! commits nothing of it any more, who has it can (G2); committed offsets are those of the log (G3); everyone who asked is
 //! answered once; and when the faults end, every partition has one reader (G5), and the log knows what the coordinator
 //! knows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::ErrorCode;
 use proptest::{collection::vec, prelude::*};
 
-use super::world::{World, beat, join, owning, sync, topic_id};
-use crate::group::{Answer, ConsumerGroupHeartbeat, SyncGroup, Ticket, coordinator::Kind, protocol};
+use super::world::{World, beat, check_offsets, commit, config, facts, join, owning, sync, topic_id};
+use crate::group::{
+    Answer, ConsumerGroupHeartbeat, GroupConfig, SyncGroup, Ticket, coordinator::Kind, protocol,
+};
 
 const CLIENTS: usize = 5;
 /// Speaks the new protocol and is a static member.
 const STATIC: usize = 2;
 /// Clients from this one on speak the classic protocol, giving up everything before they join.
 const FIRST_CLASSIC: usize = 3;
+const ZOMBIES_MAX: usize = 20;
 
 #[derive(Default)]
 struct Client {
@@ -26,6 +30,8 @@ struct Client {
     reads: BTreeSet<i32>,
     /// What it was last told to read.
     given: BTreeSet<i32>,
+    /// The tenures in which it reads what it reads.
+    tenures: BTreeMap<i32, u64>,
     waits_for: Option<Ticket>,
     has_joined: bool,
     has_synced: bool,
@@ -37,6 +43,8 @@ struct Client {
 enum Step {
     Act(usize),
     GiveUp(usize),
+    Commit(usize),
+    ZombieCommit(usize),
     LoseAnswer(usize),
     Restart(usize),
     Leave(usize),
@@ -47,25 +55,55 @@ enum Step {
     Crash,
 }
 
+/// Who has a partition, and a number that changes whenever that does.
+#[derive(Clone, PartialEq, Eq, Default)]
+struct Tenure {
+    holder: Option<String>,
+    number: u64,
+}
+
+/// A reader of a partition that may have lost it.
+struct Zombie {
+    id: String,
+    epoch: i32,
+    partition: i32,
+    tenure: u64,
+}
+
 struct Run {
     world: World,
     clients: Vec<Client>,
     lives: usize,
     partition_count: i32,
+    tenures: BTreeMap<i32, Tenure>,
+    zombies: VecDeque<Zombie>,
+    offset: i64,
+    /// Commits that must not succeed.
+    doomed: Vec<Ticket>,
 }
 
 impl Run {
-    fn new() -> Self {
-        let mut world = World::new();
+    fn new(consumer_assignment_interval_ms: i32) -> Self {
+        let mut world = World::with(GroupConfig { consumer_assignment_interval_ms, ..config() });
         world.settles_at_once = false;
         let clients = (0..CLIENTS).map(|_| Client::default()).collect();
-        let mut run = Self { world, clients, lives: 0, partition_count: 4 };
+        let mut run = Self {
+            world,
+            clients,
+            lives: 0,
+            partition_count: 4,
+            tenures: BTreeMap::new(),
+            zombies: VecDeque::new(),
+            offset: 0,
+            doomed: vec![],
+        };
         (0..CLIENTS).for_each(|who| run.begin_life(who));
         run
     }
 
     fn begin_life(&mut self, who: usize) {
         self.lives += 1;
+        self.remember(who);
         let id = if who < FIRST_CLASSIC { format!("m{}", self.lives) } else { String::new() };
         self.clients[who] = Client { id, ..Client::default() };
     }
@@ -76,9 +114,12 @@ impl Run {
             Step::Act(who) if who < FIRST_CLASSIC => self.beat(who),
             Step::Act(who) => self.act_classic(who),
             Step::GiveUp(who) => {
+                self.remember(who);
                 let client = &mut self.clients[who];
                 client.reads = &client.reads & &client.given;
             }
+            Step::Commit(who) => self.commit(who),
+            Step::ZombieCommit(which) => self.commit_of_zombie(which),
             Step::LoseAnswer(who) => {
                 let client = &mut self.clients[who];
                 client.waits_for = None;
@@ -95,9 +136,101 @@ impl Run {
             Step::Pass(ms) => self.world.advance(ms),
             Step::Settle => drop(self.world.settle_one()),
             Step::Refuse => drop(self.world.refuse(ErrorCode::NotEnoughReplicas)),
-            Step::Crash => self.world.crash(),
+            Step::Crash => {
+                self.world.crash();
+                // What was given away and never became durable is not given away.
+                self.zombies.clear();
+            }
         }
         self.check();
+        self.follow_tenures();
+        if !matches!(step, Step::Act(_) | Step::GiveUp(_) | Step::Pass(_)) {
+            check_offsets(&self.world, &self.doomed);
+        }
+    }
+
+    fn remember(&mut self, who: usize) {
+        let client = &self.clients[who];
+        for (partition, tenure) in &client.tenures {
+            let zombie =
+                Zombie { id: client.id.clone(), epoch: client.epoch, partition: *partition, tenure: *tenure };
+            self.zombies.push_back(zombie);
+        }
+        self.zombies.drain(..self.zombies.len().saturating_sub(ZOMBIES_MAX));
+    }
+
+    fn follow_tenures(&mut self) {
+        let group = self.world.coordinator.groups.get("g");
+        for partition in 0..self.partition_count {
+            let holder = match group.map(|group| &group.kind) {
+                Some(Kind::Consumer(consumer)) => consumer
+                    .members()
+                    .find(|member| member.holds().any(|held| held == (topic_id("t"), partition)))
+                    .map(|member| member.id.clone()),
+                _ => None,
+            };
+            let tenure = self.tenures.entry(partition).or_default();
+            if holder.is_none() || tenure.holder != holder {
+                *tenure = Tenure { holder, number: tenure.number + 1 };
+            }
+        }
+        for client in &mut self.clients {
+            let Client { tenures, reads, .. } = client;
+            tenures.retain(|partition, _| reads.contains(partition));
+            for partition in reads.iter() {
+                tenures.entry(*partition).or_insert(self.tenures[partition].number);
+            }
+        }
+    }
+
+    fn epoch_of(&self, member_id: &str) -> Option<i32> {
+        match &self.world.coordinator.groups.get("g")?.kind {
+            Kind::Consumer(consumer) => {
+                consumer.members().find(|member| member.id == member_id).map(|member| member.epoch)
+            }
+            Kind::Classic(_) => None,
+        }
+    }
+
+    fn ask_commit(&mut self, member_id: &str, epoch: i32, partition: i32, offset: i64) -> Ticket {
+        let mut request = commit(member_id, epoch, &[("t", partition, offset)]);
+        request.version = 9;
+        self.world.ask_commit(&request)
+    }
+
+    /// A reader commits in the epoch that it knows, which may be behind.
+    fn commit(&mut self, who: usize) {
+        let client = &self.clients[who];
+        let Some((partition, tenure)) = client.tenures.first_key_value().map(|(p, tenure)| (*p, *tenure)) else {
+            return;
+        };
+        let (id, epoch) = (client.id.clone(), client.epoch);
+        let still_has = self.tenures[&partition] == Tenure { holder: Some(id.clone()), number: tenure };
+        self.offset += 1;
+        let ticket = self.ask_commit(&id, epoch, partition, self.offset);
+        if who < FIRST_CLASSIC && still_has && self.world.answer(ticket).is_some() {
+            let errors = self.world.committed_errors(ticket);
+            assert_eq!(errors, [ErrorCode::None], "{id} has {partition} and commits in epoch {epoch}");
+        }
+    }
+
+    /// One that has lost the partition since, and does not know.
+    fn commit_of_zombie(&mut self, which: usize) {
+        let Some(zombie) = self.zombies.get(which) else { return };
+        let current = self.epoch_of(&zombie.id);
+        let has_lost = self.tenures[&zombie.partition].number != zombie.tenure;
+        let is_consumer = self
+            .world
+            .coordinator
+            .groups
+            .get("g")
+            .is_some_and(|group| matches!(&group.kind, Kind::Consumer(consumer) if !consumer.is_empty()));
+        if !has_lost || !is_consumer || current == Some(zombie.epoch) || zombie.epoch < 0 {
+            return;
+        }
+        let (id, epoch, partition) = (zombie.id.clone(), zombie.epoch, zombie.partition);
+        let ticket = self.ask_commit(&id, epoch, partition, -7);
+        self.doomed.push(ticket);
     }
 
     fn leave(&mut self, who: usize) {
@@ -277,11 +410,10 @@ impl Run {
         }
         all.sort_unstable();
         assert_eq!(all, (0..self.partition_count).collect::<Vec<_>>(), "each has one reader");
-        let records = |coordinator: &crate::group::GroupCoordinator| match &coordinator.groups["g"].kind {
-            Kind::Consumer(consumer) => consumer.to_records(),
-            Kind::Classic(_) => panic!("it speaks the new protocol"),
-        };
-        assert_eq!(records(&self.world.replayed()), records(&self.world.coordinator));
+        assert_eq!(facts(&self.world.replayed()), facts(&self.world.coordinator));
+        for who in 0..CLIENTS {
+            self.step(Step::Commit(who));
+        }
     }
 
     fn end_of_group(mut self) {
@@ -298,6 +430,8 @@ fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         24 => who().prop_map(Step::Act),
         6 => (0..FIRST_CLASSIC).prop_map(Step::GiveUp),
+        4 => who().prop_map(Step::Commit),
+        4 => (0..ZOMBIES_MAX).prop_map(Step::ZombieCommit),
         2 => who().prop_map(Step::LoseAnswer),
         1 => who().prop_map(Step::Restart),
         2 => who().prop_map(Step::Leave),
@@ -314,8 +448,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn groups_of_both_protocols_survive_their_clients(steps in vec(any_step(), 0..200)) {
-        let mut run = Run::new();
+    fn groups_of_both_protocols_survive_their_clients(
+        interval_ms in prop_oneof![Just(0), Just(1000)],
+        steps in vec(any_step(), 0..200),
+    ) {
+        let mut run = Run::new(interval_ms);
         for step in steps {
             run.step(step);
         }

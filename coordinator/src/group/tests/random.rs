@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use model::ErrorCode;
 use proptest::{collection::vec, prelude::*};
 
-use super::world::{DELAY_MS, REBALANCE_MS, SESSION_MS, World, commit, join, sync};
+use super::world::{DELAY_MS, REBALANCE_MS, SESSION_MS, World, check_offsets, commit, join, sync};
 use crate::group::{Answer, GroupRecord, SyncGroup, Ticket, coordinator::Kind};
 
 const CLIENTS: usize = 4;
@@ -116,7 +116,7 @@ impl Run {
             Step::Refuse => drop(self.world.refuse(ErrorCode::NotEnoughReplicas)),
             Step::Crash => self.world.crash(),
         }
-        self.check_offsets();
+        check_offsets(&self.world, &self.doomed);
     }
 
     /// What a client does next: looks for its answer, or asks.
@@ -220,23 +220,6 @@ impl Run {
         }
     }
 
-    /// What is seen is what the log says, neither more nor less nor older.
-    fn check_offsets(&self) {
-        let mut expected = BTreeMap::new();
-        for record in &self.world.log {
-            if let GroupRecord::OffsetCommit { key, value } = record {
-                expected.insert(key.partition, value.as_ref().map(|value| value.offset));
-            }
-        }
-        for (partition, offset) in expected {
-            assert_eq!(self.world.offset("t", partition), offset.unwrap_or(-1));
-            assert!(offset.is_none_or(|offset| offset > 0), "a zombie has committed");
-        }
-        for ticket in self.doomed.iter().filter(|ticket| self.world.answer(**ticket).is_some()) {
-            assert!(self.world.committed_errors(*ticket).iter().all(|error| *error != ErrorCode::None));
-        }
-    }
-
     /// The coordinator that reads the log knows what this one knows.
     fn check_replay(&self) {
         let settled = |coordinator: &crate::group::GroupCoordinator| {
@@ -265,7 +248,7 @@ impl Run {
             (0..CLIENTS).for_each(|who| self.act(who));
             (0..CLIENTS).for_each(|who| self.act(who));
             self.world.advance(1000);
-            self.check_offsets();
+            check_offsets(&self.world, &self.doomed);
         }
         let group = self.world.describe();
         assert_eq!((group.state, group.members.len()), ("Stable", CLIENTS), "{:?}", group.members);

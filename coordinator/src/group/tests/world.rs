@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use model::{ErrorCode, Millis, Timestamp, TopicId};
 
 use crate::group::{
+    coordinator::Kind, offsets,
     Actions, Answer, Append, ConsumerGroupHeartbeat, ConsumerGroupHeartbeatAnswer, Context, GroupConfig,
     GroupCoordinator, GroupDescription, GroupRecord, Heartbeat, JoinGroup, JoinGroupAnswer, LeaveGroup,
-    LeaveGroupAnswer, LeavingMember, MigrationPolicy, OffsetCommit, OffsetToCommit, SyncGroup,
+    LeaveGroupAnswer, LeavingMember, MigrationPolicy, OffsetCommit, OffsetToCommit, Replay, SyncGroup,
     SyncGroupAnswer, Ticket, TopicFacts, Topics,
 };
 
@@ -23,11 +24,13 @@ pub(super) fn config() -> GroupConfig {
         session_timeout_max_ms: 1_800_000,
         initial_rebalance_delay_ms: DELAY_MS,
         classic_size_max: 100,
+        classic_bytes_max: 10_000,
         offset_metadata_bytes_max: 16,
         offsets_retention_ms: RETENTION_MS,
         offsets_retention_check_interval_ms: 600_000,
         consumer_session_timeout_ms: 45_000,
         consumer_heartbeat_interval_ms: 5000,
+        consumer_assignment_interval_ms: 0,
         consumer_size_max: 100,
         consumer_assignors: vec!["uniform".into(), "range".into()],
         migration_policy: MigrationPolicy::Bidirectional,
@@ -90,6 +93,8 @@ pub(super) struct World {
     pub(super) cluster: Cluster,
     pub(super) now: u64,
     pub(super) log: Vec<GroupRecord>,
+    /// Where batches end in it.
+    batch_ends: Vec<usize>,
     pub(super) under_way: VecDeque<Append>,
     /// Appends settle as soon as they are made.
     pub(super) settles_at_once: bool,
@@ -128,6 +133,7 @@ impl World {
             cluster: Cluster::of(&[("t", 4)]),
             now: 0,
             log: vec![],
+            batch_ends: vec![0],
             under_way: VecDeque::new(),
             settles_at_once: true,
             answers: BTreeMap::new(),
@@ -173,6 +179,7 @@ impl World {
             assert_eq!(read, record);
             self.log.push(read);
         }
+        self.batch_ends.push(self.log.len());
         call!(self, c, cx => c.applied(cx, append.id));
         true
     }
@@ -190,9 +197,10 @@ impl World {
         true
     }
 
-    /// Another coordinator takes over and knows what is durable. Everyone who waits is told to look for it.
+    /// Another coordinator takes over and knows what is durable, which may have been compacted meanwhile. Everyone who
+    /// waits is told to look for it.
     pub(super) fn crash(&mut self) {
-        let next = self.replayed();
+        let next = self.replayed_compacted();
         let old = std::mem::replace(&mut self.coordinator, next);
         self.under_way.clear();
         let answers = old.unload();
@@ -201,9 +209,23 @@ impl World {
     }
 
     pub(super) fn replayed(&self) -> GroupCoordinator {
-        let mut coordinator = GroupCoordinator::new(self.config.clone());
-        self.log.iter().for_each(|record| coordinator.replay(record.clone()));
-        coordinator
+        replayed(&self.config, &self.log)
+    }
+
+    /// What a coordinator knows that reads the log after it was compacted up to somewhere, with the tombstones of that
+    /// part or without.
+    fn replayed_compacted(&self) -> GroupCoordinator {
+        let clean_end = self.batch_ends[self.calls as usize % self.batch_ends.len()];
+        let keeps_tombstones = self.calls % 3 > 0;
+        let (clean, dirty) = self.log.split_at(clean_end);
+        let last: BTreeMap<_, _> = clean.iter().enumerate().map(|(at, r)| (r.encode_key(), at)).collect();
+        let stays = |at: usize, record: &GroupRecord| {
+            last[&record.encode_key()] == at && (keeps_tombstones || !record.is_tombstone())
+        };
+        let clean = clean.iter().enumerate().filter(|(at, record)| stays(*at, record));
+        let compacted = replayed(&self.config, clean.map(|(_, record)| record).chain(dirty));
+        assert_eq!(facts(&compacted), facts(&self.replayed()), "compacted up to {clean_end}");
+        compacted
     }
 
     /// Time passes, and whatever is due happens when it is due.
@@ -321,7 +343,8 @@ impl World {
     }
 
     pub(super) fn delete_topics(&mut self, topics: &[&str]) {
-        let actions = self.coordinator.delete_topics(topics);
+        let topics: Vec<_> = topics.iter().map(|name| (*name, topic_id(name))).collect();
+        let actions = self.coordinator.delete_topics(&topics);
         self.take(actions);
     }
 
@@ -389,6 +412,48 @@ impl World {
             assert_eq!((answer.error, answer.assignment.as_slice()), (ErrorCode::None, id.as_bytes()));
         }
     }
+}
+
+pub(super) fn replayed<'a>(
+    config: &GroupConfig,
+    log: impl IntoIterator<Item = &'a GroupRecord>,
+) -> GroupCoordinator {
+    let mut replay = Replay::new(config.clone());
+    log.into_iter().for_each(|record| replay.record(record.clone()));
+    replay.done()
+}
+
+/// What is seen is what the log says, neither more nor less nor older; `doomed` commits have not succeeded, and those of
+/// zombies, which bring negative offsets, never were.
+pub(super) fn check_offsets(world: &World, doomed: &[Ticket]) {
+    let mut expected = BTreeMap::new();
+    for record in &world.log {
+        if let GroupRecord::OffsetCommit { key, value } = record {
+            let offset = value.as_ref().map(|value| value.offset);
+            let before = expected.insert(key.partition, offset).flatten();
+            assert!(offset.is_none_or(|offset| before < Some(offset)), "{before:?} is followed by {offset:?}");
+        }
+    }
+    for (partition, offset) in expected {
+        assert_eq!(world.offset("t", partition), offset.unwrap_or(-1));
+        assert!(offset.is_none_or(|offset| offset > 0), "a zombie has committed");
+    }
+    for ticket in doomed.iter().filter(|ticket| world.answer(**ticket).is_some()) {
+        assert!(world.committed_errors(*ticket).iter().all(|error| *error != ErrorCode::None));
+    }
+}
+
+/// Everything that a coordinator has in its log.
+pub(super) fn facts(coordinator: &GroupCoordinator) -> Vec<GroupRecord> {
+    let mut facts = vec![];
+    for (id, group) in &coordinator.groups {
+        match &group.kind {
+            Kind::Classic(classic) => facts.extend(classic.rewritten()),
+            Kind::Consumer(consumer) => facts.extend(consumer.to_records()),
+        }
+        facts.extend(group.offsets.iter().map(|(topic, p, value)| offsets::record(id, topic, p, Some(value))));
+    }
+    facts
 }
 
 pub(super) fn join(member_id: &str, instance: Option<&str>) -> JoinGroup {
