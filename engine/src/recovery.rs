@@ -293,16 +293,19 @@ struct Rebuild<'a, D: Disk> {
     epochs: SyncedEpochs,
 }
 
-/// The epochs of batches that were synced, whose file was synced with them.
+/// The epochs of batches that were synced, whose file was synced with them. Of deleted offsets the file may say anything:
+/// a log that reads its epochs from the batches begins at its start.
 #[derive(Default)]
 struct SyncedEpochs {
     epochs: EpochCache,
+    from: Offset,
     until: Offset,
 }
 
 impl SyncedEpochs {
     fn allow(&self, header: &BatchHeader) -> bool {
-        let known = self.epochs.epoch_for(header.base_offset()).filter(|_| header.base_offset() < self.until);
+        let base = header.base_offset();
+        let known = self.epochs.epoch_for(base).filter(|_| self.from <= base && base < self.until);
         known.is_none_or(|epoch| epoch == header.leader_epoch())
     }
 }
@@ -360,7 +363,7 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         let path = this.dir.join(LEADER_EPOCH_FILE);
         let epochs = recovery.disk.read_small(&path, SIDE_FILE_BYTES_MAX).await.ok();
         if let Some(epochs) = epochs.and_then(|bytes| EpochCache::read(&bytes).ok()) {
-            this.epochs = SyncedEpochs { epochs, until: point };
+            this.epochs = SyncedEpochs { epochs, from: start, until: point };
         }
         let torn = this.scan_until(point).await?;
         // Beyond it only by a flipped offset: the point is where a batch ends. Below the start anything may be gone.

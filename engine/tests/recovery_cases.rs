@@ -279,6 +279,26 @@ fn an_epoch_that_flipped_is_told() {
     });
 }
 
+/// A log that lost its epochs' file reads them from its batches, from the log's start on, and writes that down. Recovery
+/// took what the file said of the deleted offsets for the truth, and refused the batches that are still there.
+#[test]
+fn epochs_of_deleted_offsets_condemn_nothing() {
+    block_on(async {
+        let disk = fresh();
+        let wide = LogConfig { segment_bytes: 1 << 20, ..config() };
+        let broker = Broker::start(&disk, wide).await;
+        broker.append(0..2, 0);
+        broker.append(2..6, 1);
+        broker.commit().await;
+        broker.checkpoint().await;
+        broker.store.delete_records(&broker.log, Offset(4)).await.expect("a disk that works");
+        let killed = after_kill(&disk);
+        killed.put(&file("leader-epoch-checkpoint"), b"0\n2\n0 0\n1 4\n".to_vec());
+        let broker = Broker::start(&killed, wide).await;
+        assert_eq!(broker.span(), (4, 6));
+    });
+}
+
 /// A record count that flipped upwards seemed to reach beyond the reader's limit, which ended the read with nothing.
 #[test]
 fn a_flipped_record_count_does_not_end_reads() {
