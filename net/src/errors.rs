@@ -38,7 +38,7 @@ impl Code for ReadError {
             // Corruption is never served and never told as such: the partition is offline here.
             // The disk is well: the client is to come again, and not to take the partition for lost.
             Self::Io(error) if error.kind() == io::ErrorKind::OutOfMemory => ErrorCode::ReplicaNotAvailable,
-            Self::Offline | Self::Corrupt { .. } | Self::Io(_) => ErrorCode::KafkaStorageError,
+            Self::Offline | Self::Moved | Self::Corrupt { .. } | Self::Io(_) => ErrorCode::KafkaStorageError,
         }
     }
 }

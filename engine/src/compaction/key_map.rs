@@ -75,7 +75,7 @@ impl KeyMap {
 
     /// The slot of a hash, or the free one where it belongs. One is always free.
     fn find(&self, hash: KeyHash) -> usize {
-        let mut at = (u128::from(hash[0]) * self.slots.len() as u128 >> 64) as usize;
+        let mut at = ((u128::from(hash[0]) * self.slots.len() as u128) >> 64) as usize;
         loop {
             let slot = &self.slots[at];
             if slot[2] == 0 || slot[..2] == hash {
