@@ -37,6 +37,7 @@ field::view! {
         connections_max_idle_ms: i64,
         max_connections: i32,
         max_connections_per_ip: i32,
+        max_connections_per_ip_overrides: String,
         max_connection_creation_rate: i32,
         request_timeout_ms: i32,
         num_partitions: i32,

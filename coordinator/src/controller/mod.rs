@@ -11,6 +11,7 @@ pub mod names;
 pub mod partitions;
 mod placement;
 pub mod producer_ids;
+pub mod reassignments;
 pub mod topics;
 
 use model::ErrorCode;
@@ -20,6 +21,7 @@ pub use configs::{AlterConfigsRequest, config_resource};
 pub use names::is_internal;
 pub use partitions::CreatePartitions;
 pub use producer_ids::ProducerIdBlock;
+pub use reassignments::{Election, Reassignment};
 pub use topics::{CreateTopic, CreatedTopic, DeletedTopic, TopicRef};
 
 use crate::{

@@ -4,6 +4,7 @@ mod brokers;
 mod configs;
 mod partitions;
 mod random;
+mod reassignments;
 mod topics;
 
 use model::{BrokerId, Offset, TopicId};
