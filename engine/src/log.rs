@@ -21,7 +21,7 @@ use zerocopy::IntoBytes;
 use crate::{
     epochs::{EpochCache, EpochEnd},
     index::IndexLimits,
-    producers::{ProducerStates, Verdict},
+    producers::{ActiveProducer, ProducerStates, Verdict},
     records,
 };
 
@@ -210,6 +210,11 @@ impl<F: Clone + 'static> Log<F> {
     /// Bytes of records the log holds, as DescribeLogDirs shows them.
     pub fn bytes(&self) -> u64 {
         self.state.borrow().segments.iter().map(|s| s.bytes).sum()
+    }
+
+    /// As DescribeProducers shows them.
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        self.state.borrow().producers.active()
     }
 
     /// The epoch and end offset for OffsetForLeaderEpoch.

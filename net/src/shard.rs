@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     connection::budget::FrameBudget,
     control::{ControlPort, Images},
+    host::Host,
     jobs,
     mesh::{Asks, Link, Message},
     metrics::Metrics,
@@ -43,6 +44,7 @@ pub struct ShardParts<D: Disk> {
     pub table: Rc<PartitionTable<D>>,
     pub link: Rc<dyn Link>,
     pub clock: Clock,
+    pub host: Host,
 }
 
 pub struct Shard<D: Disk> {
@@ -65,11 +67,12 @@ pub struct Shard<D: Disk> {
     pub(crate) producer_ids: ProducerIds,
     metrics: Metrics,
     clock: Clock,
+    host: Host,
 }
 
 impl<D: Disk> Shard<D> {
     pub fn new(parts: ShardParts<D>) -> Rc<Self> {
-        let ShardParts { id, count, config, image, store, table, link, clock } = parts;
+        let ShardParts { id, count, config, image, store, table, link, clock, host } = parts;
         assert!(id.0 < count, "shard {id} of {count}");
         let in_force = config.with_dynamic(&image);
         let owner = Rc::new(Owner::new(store, table, link.clone(), clock, &in_force));
@@ -98,6 +101,7 @@ impl<D: Disk> Shard<D> {
             producer_ids: ProducerIds::default(),
             metrics: Metrics::default(),
             clock,
+            host,
         })
     }
 
@@ -140,6 +144,9 @@ impl<D: Disk> Shard<D> {
     }
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+    pub fn host(&self) -> &Host {
+        &self.host
     }
     pub fn clock(&self) -> Clock {
         self.clock

@@ -1,7 +1,7 @@
 //! CreatePartitions. 3 may answer that a quota throttles, which never happens here. Every topic asked for is in the
 //! answer.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use coordinator::controller::CreatePartitions;
 use engine::Disk;
@@ -29,11 +29,14 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
                 Outcome::CreatePartitions(created) => created,
                 other => vec![Err(other.refusal()); names.len()],
             };
-        let entry = |(name, created)| {
+        let entry = |(name, created): (&String, _)| {
             let (error_code, error_message) = outcome_of(created);
-            CreatePartitionsTopicResult { name, error_code, error_message }
+            CreatePartitionsTopicResult { name: name.into(), error_code, error_message }
         };
-        let results = names.iter().map(Into::into).zip(&created).map(entry).collect();
+        let mut seen = BTreeSet::new();
+        // A name that comes twice is refused, and that is told once.
+        let once = names.iter().zip(&created).filter(|(name, _)| seen.insert(*name));
+        let results = once.map(entry).collect();
         Step::answer(&request, &Response { results, ..Response::default() })
     }))
 }

@@ -4,7 +4,7 @@
 //! The rules are the controller's. The answer leaves when the topic's partitions are open on their shards, so
 //! `timeout_ms` is not needed: nothing is left to wait for.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use coordinator::{
     Refusal,
@@ -35,7 +35,10 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
             Outcome::CreateTopics(created) => created,
             other => vec![Err(other.refusal()); names.len()],
         };
-        let topics = names.iter().zip(&created).map(|(name, created)| entry(name, created)).collect();
+        let mut seen = BTreeSet::new();
+        // A name that comes twice is refused, and that is told once.
+        let once = names.iter().zip(&created).filter(|(name, _)| seen.insert(*name));
+        let topics = once.map(|(name, created)| entry(name, created)).collect();
         Step::answer(&request, &Response { topics, ..Response::default() })
     }))
 }
@@ -69,6 +72,7 @@ fn entry<'a>(name: &'a str, outcome: &'a Result<CreatedTopic, Refusal>) -> Creat
             name: name.into(),
             error_code: refusal.code.code(),
             error_message: Some((&*refusal.message).into()),
+            configs: Some(Vec::new()),
             ..Default::default()
         },
     }
