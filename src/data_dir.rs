@@ -97,6 +97,12 @@ impl DataDir {
         &self.meta.cluster_id
     }
 
+    /// Zero for a directory that an old broker made without one.
+    pub fn directory_id(&self) -> [u8; 16] {
+        let id = self.meta.directory_id.as_deref().and_then(TopicId::from_base64);
+        id.unwrap_or(TopicId::ZERO).0
+    }
+
     /// Was the last stop in order? The mark is gone for good on return: from here on only a stop in order makes it.
     pub fn take_clean_mark(&self) -> Result<bool, DataDirError> {
         match fs::remove_file(self.path.join(CLEAN_SHUTDOWN_FILE)) {

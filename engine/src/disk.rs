@@ -23,6 +23,13 @@ pub enum Flush {
     Dsync,
 }
 
+/// How large the file system of a folder is, and how much of it may still be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    pub total_bytes: u64,
+    pub usable_bytes: u64,
+}
+
 pub trait Disk: Clone + 'static {
     type File: Clone + 'static;
 
@@ -64,6 +71,11 @@ pub trait Disk: Clone + 'static {
     fn read_small(&self, path: &Path, bytes_max: usize) -> impl Future<Output = io::Result<Vec<u8>>>;
     /// Replaces a little file: after a crash the old or the new one is there, whole. Durable on return.
     fn replace_small(&self, path: &Path, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>>;
+    /// A disk that knows no limits need not answer.
+    fn space(&self, _path: &Path) -> impl Future<Output = io::Result<Space>> {
+        std::future::ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
     /// Writes a little file that can be rebuilt (an index): not durable, not atomic.
     fn write_small(&self, path: &Path, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>>;
 

@@ -22,7 +22,7 @@ use crate::{
     compaction::CompactionConfig,
     epochs::{EpochCache, EpochEnd},
     index::IndexLimits,
-    producers::{ProducerStates, Verdict},
+    producers::{ActiveProducer, ProducerStates, Verdict},
     records,
     retention::Retention,
 };
@@ -259,6 +259,11 @@ impl<F: Clone + 'static> Log<F> {
     /// Memory that its newest bytes lie in.
     pub fn tail_bytes(&self) -> usize {
         self.state.borrow().tail.bytes()
+    }
+
+    /// As DescribeProducers shows them.
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        self.state.borrow().producers.active()
     }
 
     /// The epoch and end offset for OffsetForLeaderEpoch.

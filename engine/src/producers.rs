@@ -11,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{BatchError, BatchHeader, Offset, ProducerEpoch, ProducerId, Timestamp};
 
+mod active;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use crate::records::EndMarker;
+pub use active::ActiveProducer;
 pub use snapshot::CorruptSnapshot;
 use snapshot::SnapshotEntry;
 

@@ -13,7 +13,7 @@ use rt::{notify::Notify, pages::PagePool};
 
 use crate::{
     chunk_cache::ChunkCache,
-    disk::{Disk, is_full},
+    disk::{Disk, Space, is_full},
     index::TimestampOffset,
     journal::{Journal, Life},
     log::{
@@ -185,6 +185,15 @@ impl<D: Disk> Store<D> {
 
     pub fn log(&self, id: TopicPartition) -> Option<SharedLog<D::File>> {
         self.logs.borrow().get(&id).cloned()
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        &self.options.data_dir
+    }
+
+    /// Of the disk that holds the data directory.
+    pub async fn space(&self) -> io::Result<Space> {
+        self.disk.space(&self.options.data_dir).await
     }
 
     pub fn log_count(&self) -> usize {

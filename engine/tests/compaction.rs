@@ -487,8 +487,18 @@ fn verify(what: &str, disk: &MemDisk, known: (Option<Offset>, Option<Offset>), g
         let ends = log.ends();
         let shared = ghost;
         let mut ghost = shared.borrow().clone();
-        assert!(ends.end.0 >= ghost.acknowledged, "{what}: ends at {}, {} acknowledged", ends.end, ghost.acknowledged);
-        assert!(ends.start.0 <= ghost.start, "{what}: starts at {}, deleted up to {}", ends.start, ghost.start);
+        assert!(
+            ends.end.0 >= ghost.acknowledged,
+            "{what}: ends at {}, {} acknowledged",
+            ends.end,
+            ghost.acknowledged
+        );
+        assert!(
+            ends.start.0 <= ghost.start,
+            "{what}: starts at {}, deleted up to {}",
+            ends.start,
+            ghost.start
+        );
         ghost.records.retain(|r| r.offset < ends.end.0);
         for batches in ghost.producers.values_mut() {
             batches.retain(|(_, _, next)| *next <= ends.end.0);

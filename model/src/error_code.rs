@@ -138,6 +138,7 @@ codes! {
     UnreleasedInstanceId = 111, false, "The static instance id is still in use.";
     UnsupportedAssignor = 112, false, "The group does not support the assignor.";
     StaleMemberEpoch = 113, false, "The member epoch is stale.";
+    MismatchedEndpointType = 114, false, "The request was sent to the wrong kind of endpoint.";
     UnsupportedEndpointType = 115, false, "This kind of endpoint does not serve the request.";
     TransactionAbortable = 120, false, "The transaction must be aborted.";
     InvalidRecordState = 121, false, "The record is not in a state that allows this.";

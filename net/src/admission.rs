@@ -1,22 +1,43 @@
 //! Who may connect: so many connections to the broker, so many from one address. One for all shards, met only when a
-//! connection begins and ends, so a lock does no harm.
+//! connection begins and ends, so a lock does no harm. The limits may change while the broker runs; nobody who is in is
+//! sent away for that.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, Mutex},
 };
 
+use coordinator::BrokerConfig;
 use rustc_hash::FxHashMap;
 
 #[derive(Debug)]
 pub struct Admission {
-    connections_max: usize,
-    per_address_max: usize,
     held: Mutex<Held>,
 }
 
-#[derive(Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Limits {
+    connections_max: usize,
+    per_address_max: usize,
+    overrides: BTreeMap<IpAddr, usize>,
+}
+
+impl Limits {
+    fn new(connections_max: i32, per_address_max: i32) -> Self {
+        let limit = |n: i32| usize::try_from(n).unwrap_or(0);
+        let (connections_max, per_address_max) = (limit(connections_max), limit(per_address_max));
+        Self { connections_max, per_address_max, overrides: BTreeMap::new() }
+    }
+
+    fn of_address(&self, address: IpAddr) -> usize {
+        self.overrides.get(&address).copied().unwrap_or(self.per_address_max)
+    }
+}
+
+#[derive(Debug)]
 struct Held {
+    limits: Limits,
     count: usize,
     by_address: FxHashMap<IpAddr, usize>,
 }
@@ -31,16 +52,22 @@ pub struct Permit {
 impl Admission {
     /// `max.connections` and `max.connections.per.ip`.
     pub fn new(connections_max: i32, per_address_max: i32) -> Arc<Self> {
-        let limit = |n: i32| usize::try_from(n).unwrap_or(0);
-        let (connections_max, per_address_max) = (limit(connections_max), limit(per_address_max));
-        Arc::new(Self { connections_max, per_address_max, held: Mutex::default() })
+        let limits = Limits::new(connections_max, per_address_max);
+        Arc::new(Self { held: Mutex::new(Held { limits, count: 0, by_address: FxHashMap::default() }) })
+    }
+
+    /// The limits in force from now on.
+    pub fn follow(&self, config: &BrokerConfig) {
+        let limits = Limits::new(config.max_connections, config.max_connections_per_ip);
+        let overrides = overrides(&config.max_connections_per_ip_overrides);
+        self.held().limits = Limits { overrides, ..limits };
     }
 
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
         let address = address.to_canonical();
         let mut held = self.held();
         let here = held.by_address.get(&address).copied().unwrap_or(0);
-        if held.count >= self.connections_max || here >= self.per_address_max {
+        if held.count >= held.limits.connections_max || here >= held.limits.of_address(address) {
             return None;
         }
         held.count += 1;
@@ -55,6 +82,16 @@ impl Admission {
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// `address:count`, several of them with commas between. What is not so is passed over: the rest still holds.
+fn overrides(text: &str) -> BTreeMap<IpAddr, usize> {
+    let pair = |item: &str| {
+        let (address, count) = item.trim().rsplit_once(':')?;
+        let address = address.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok()?;
+        Some((address.to_canonical(), count.parse().ok()?))
+    };
+    text.split(',').filter_map(pair).collect()
 }
 
 impl Drop for Permit {
@@ -87,5 +124,28 @@ mod tests {
         assert_eq!(admission.count(), 1);
         assert!(admission.enter(ip(1)).is_some());
         assert!(admission.held().by_address.len() == 1);
+    }
+
+    #[test]
+    fn other_limits_hold_for_whoever_comes_next() {
+        let admission = Admission::new(3, 2);
+        let ip = |n: u8| IpAddr::from([10, 0, 0, n]);
+        let held: Vec<_> = [1, 1, 2].map(|n| admission.enter(ip(n)).unwrap()).into();
+        let follow = |more: [(&str, &str); 3]| {
+            admission.follow(&BrokerConfig::parse(more).unwrap());
+        };
+        let overrides = "10.0.0.3:2, [::1]:1,nowhere";
+        follow([
+            ("max.connections", "6"),
+            ("max.connections.per.ip", "1"),
+            ("max.connections.per.ip.overrides", overrides),
+        ]);
+        assert!(admission.enter(ip(2)).is_none());
+        let more: Vec<_> = [3, 3].map(|n| admission.enter(ip(n)).unwrap()).into();
+        assert!(admission.enter(ip(3)).is_none());
+        let _own = admission.enter("::1".parse().unwrap()).unwrap();
+        assert!(admission.enter(ip(4)).is_none(), "six are in");
+        drop((held, more));
+        assert!(admission.enter("::1".parse().unwrap()).is_none());
     }
 }

@@ -6,7 +6,7 @@ use coordinator::{
     group::ListedGroup,
     quotas::{Charge, rate::Charged},
 };
-use engine::epochs::EpochEnd;
+use engine::{epochs::EpochEnd, producers::ActiveProducer};
 use model::{ErrorCode, LeaderEpoch, Millis, Offset, Timestamp, TopicPartition};
 use replication::Isolation;
 use rt::pages::PageSlice;
@@ -23,6 +23,9 @@ pub enum Ask {
     DeleteRecords(Vec<DeleteRecordsPart>),
     /// Bytes of the partitions named; all that the shard owns if none is.
     Sizes(Option<Vec<TopicPartition>>),
+    Producers(Vec<TopicPartition>),
+    /// How far one log is.
+    Reach(TopicPartition),
     /// Of the coordinator of one group.
     Group(Box<GroupAsk>),
     /// All groups coordinated on the shard that pass.
@@ -58,6 +61,8 @@ pub enum Answer {
     EpochEnds(Vec<FoundEpochEnd>),
     DeleteRecords(Vec<DeletedRecords>),
     Sizes(Vec<Size>),
+    Producers(Vec<Result<Vec<ActiveProducer>, ErrorCode>>),
+    Reach(Result<Reach, ErrorCode>),
     Group(Result<GroupAnswer, ErrorCode>),
     ListGroups(Result<Vec<ListedGroup>, ErrorCode>),
     Charge(Charged),
@@ -210,6 +215,13 @@ pub struct DeleteRecordsPart {
 pub struct DeletedRecords {
     pub code: ErrorCode,
     pub log_start: Offset,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reach {
+    pub leader_epoch: LeaderEpoch,
+    pub high: Offset,
+    pub end: Offset,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -63,7 +63,9 @@ pub(crate) struct Groups<D: Disk> {
 
 enum Hosted {
     /// Its records are being read. What they say of topics that have vanished meanwhile must not count.
-    Loading { vanished: Vec<Arc<Topic>> },
+    Loading {
+        vanished: Vec<Arc<Topic>>,
+    },
     Ready(Box<GroupCoordinator>),
     /// Its records cannot be read; the log says why.
     Lost,

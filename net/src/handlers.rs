@@ -19,6 +19,8 @@ use crate::{
 
 mod alter_client_quotas;
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod configs;
 mod consumer_group_describe;
@@ -33,7 +35,10 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
+mod elect_leaders;
 mod fetch;
 mod find_coordinator;
 mod groups;
@@ -42,8 +47,11 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
+mod loggers;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -122,16 +130,33 @@ impl<D: Disk> Apis<D> {
         Api { key: ApiKey::OffsetForLeaderEpoch, min: 2, max: 4, run: offset_for_leader_epoch::handle },
         Api { key: ApiKey::DescribeConfigs, min: 1, max: 4, run: describe_configs::handle },
         Api { key: ApiKey::AlterConfigs, min: 0, max: 2, run: alter_configs::handle },
+        Api { key: ApiKey::AlterReplicaLogDirs, min: 1, max: 2, run: alter_replica_log_dirs::handle },
         Api { key: ApiKey::DescribeLogDirs, min: 1, max: 4, run: describe_log_dirs::handle },
         Api { key: ApiKey::CreatePartitions, min: 0, max: 3, run: create_partitions::handle },
         Api { key: ApiKey::DeleteGroups, min: 0, max: 2, run: delete_groups::handle },
+        Api { key: ApiKey::ElectLeaders, min: 0, max: 2, run: elect_leaders::handle },
         Api { key: ApiKey::IncrementalAlterConfigs, min: 0, max: 1, run: incremental_alter_configs::handle },
+        Api {
+            key: ApiKey::AlterPartitionReassignments,
+            min: 0,
+            max: 1,
+            run: alter_partition_reassignments::handle,
+        },
+        Api {
+            key: ApiKey::ListPartitionReassignments,
+            min: 0,
+            max: 0,
+            run: list_partition_reassignments::handle,
+        },
         Api { key: ApiKey::OffsetDelete, min: 0, max: 0, run: offset_delete::handle },
         Api { key: ApiKey::DescribeClientQuotas, min: 0, max: 1, run: describe_client_quotas::handle },
         Api { key: ApiKey::AlterClientQuotas, min: 0, max: 1, run: alter_client_quotas::handle },
+        Api { key: ApiKey::DescribeQuorum, min: 0, max: 2, run: describe_quorum::handle },
         Api { key: ApiKey::DescribeCluster, min: 0, max: 2, run: describe_cluster::handle },
+        Api { key: ApiKey::DescribeProducers, min: 0, max: 0, run: describe_producers::handle },
         Api { key: ApiKey::ConsumerGroupHeartbeat, min: 0, max: 1, run: consumer_group_heartbeat::handle },
         Api { key: ApiKey::ConsumerGroupDescribe, min: 0, max: 1, run: consumer_group_describe::handle },
+        Api { key: ApiKey::ListConfigResources, min: 0, max: 1, run: list_config_resources::handle },
         Api { key: ApiKey::DescribeTopicPartitions, min: 0, max: 0, run: describe_topic_partitions::handle },
     ];
 

@@ -141,6 +141,14 @@ impl<D: Disk> Owner<D> {
                 let sizes: Vec<Size> = self.sizes(ids.as_deref());
                 self.reply(id, reply, Answer::Sizes(sizes));
             }
+            Ask::Producers(ids) => {
+                let producers = ids.iter().map(|&id| self.producers(id)).collect();
+                self.reply(id, reply, Answer::Producers(producers));
+            }
+            Ask::Reach(partition) => {
+                let reach = self.reach(partition);
+                self.reply(id, reply, Answer::Reach(reach));
+            }
             Ask::Group(ask) => self.groups.start(id, *ask, reply),
             Ask::ListGroups { states, types } => {
                 self.reply(id, reply, Answer::ListGroups(self.groups.list(&states, &types)));

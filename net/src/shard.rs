@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     connection::budget::FrameBudget,
     control::{ControlPort, Images},
+    host::Host,
     jobs,
     mesh::{Asks, Link, Message},
     metrics::{Metrics, Scrapes, run_snapshots},
@@ -44,6 +45,7 @@ pub struct ShardParts<D: Disk> {
     pub table: Rc<PartitionTable<D>>,
     pub link: Rc<dyn Link>,
     pub clock: Clock,
+    pub host: Host,
 }
 
 pub struct Shard<D: Disk> {
@@ -68,11 +70,12 @@ pub struct Shard<D: Disk> {
     metrics: Metrics,
     scrapes: Scrapes,
     clock: Clock,
+    host: Host,
 }
 
 impl<D: Disk> Shard<D> {
     pub fn new(parts: ShardParts<D>) -> Rc<Self> {
-        let ShardParts { id, count, config, image, store, table, link, clock } = parts;
+        let ShardParts { id, count, config, image, store, table, link, clock, host } = parts;
         assert!(id.0 < count, "shard {id} of {count}");
         let in_force = config.with_dynamic(&image);
         let owner = Rc::new(Owner::new(store, table, link.clone(), clock, &in_force));
@@ -104,6 +107,7 @@ impl<D: Disk> Shard<D> {
             quotas,
             metrics: Metrics::default(),
             clock,
+            host,
         })
     }
 
@@ -153,6 +157,10 @@ impl<D: Disk> Shard<D> {
 
     pub(crate) fn quotas(&self) -> &Quotas {
         &self.quotas
+    }
+
+    pub fn host(&self) -> &Host {
+        &self.host
     }
     pub fn clock(&self) -> Clock {
         self.clock

@@ -158,6 +158,19 @@ pub async fn sync_dir(path: impl Into<PathBuf>) -> io::Result<()> {
     blocking(move || fs::File::open(path)?.sync_all()).await
 }
 
+/// How large a file system is, and how much of it this process may still use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    pub total_bytes: u64,
+    pub usable_bytes: u64,
+}
+
+/// Of the file system that holds `path`.
+pub async fn space(path: impl Into<PathBuf>) -> io::Result<Space> {
+    let path = path.into();
+    blocking(move || calls::space(&fs::File::open(path)?)).await
+}
+
 /// Makes everything durable on the file system that holds `path`: one call instead of one for each file.
 pub async fn sync_fs(path: impl Into<PathBuf>) -> io::Result<()> {
     let path = path.into();

@@ -19,6 +19,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use coordinator::{BrokerConfig, metadata::SecurityProtocol};
+use net::Host;
 use rt::{ExecutorOptions, MeshBuilder, preflight};
 
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     config::{self, Loaded},
     data_dir::DataDir,
     failure::Failure,
+    loggers::ProcessLoggers,
 };
 
 mod addresses;
@@ -46,7 +48,7 @@ mod stray;
 use process::{Plan, Process};
 
 /// Returns after a stop in order.
-pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+pub fn run(args: &ServeArgs, loggers: Arc<ProcessLoggers>) -> Result<(), Failure> {
     let started = Instant::now();
     let Loaded { mut config, without_effect } = config::load(args).map_err(Failure::usage)?;
     check_supported(&config).map_err(Failure::usage)?;
@@ -67,8 +69,10 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let budget = memory::page_bytes(shard_count);
     let plan = Plan {
         config,
-        data_dir: path.to_owned(),
+        // Clients are shown it, and whoever moves replicas names it.
+        data_dir: std::path::absolute(path).context("the data directory's path")?,
         cluster_id: dir.cluster_id().to_owned(),
+        host: Host { directory_id: dir.directory_id(), loggers },
         clean,
         bound,
         metrics,

@@ -14,7 +14,7 @@ use std::{
 
 use coordinator::BrokerConfig;
 use model::{Offset, PartitionIndex};
-use net::Admission;
+use net::{Admission, Host};
 
 use super::{
     addresses::Bound,
@@ -29,6 +29,7 @@ pub struct Plan {
     pub config: BrokerConfig,
     pub data_dir: PathBuf,
     pub cluster_id: String,
+    pub host: Host,
     /// The last stop was in order.
     pub clean: bool,
     pub bound: Vec<Bound>,
@@ -69,8 +70,10 @@ pub struct ClosedLog {
 impl Process {
     pub fn new(plan: Plan, shard_count: usize, failed: mpsc::Sender<anyhow::Result<()>>) -> Self {
         let config = &plan.config;
+        let admission = Admission::new(config.max_connections, config.max_connections_per_ip);
+        admission.follow(config);
         Self {
-            admission: Admission::new(config.max_connections, config.max_connections_per_ip),
+            admission,
             plan,
             shard_count,
             log_starts: OnceLock::new(),

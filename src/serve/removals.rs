@@ -65,8 +65,9 @@ impl Removals {
         self.aside_changed.wake_all();
     }
 
-    /// Sets folders aside, for ever; they go after `delay` (Kafka's `log.segment.delete.delay.ms`). One task a shard.
-    pub async fn run<D: Disk>(&self, store: &Store<D>, delay: Duration) {
+    /// Sets folders aside, for ever; they go after `delay` (Kafka's `log.segment.delete.delay.ms`, as it is by then). One
+    /// task a shard.
+    pub async fn run<D: Disk>(&self, store: &Store<D>, delay: impl Fn() -> Duration) {
         loop {
             let changed = self.changed.wait();
             let next = self.queue.borrow_mut().pop_front();
@@ -76,7 +77,7 @@ impl Removals {
             };
             let unique = *uuid::Uuid::new_v4().as_bytes();
             match store.delete_log(id, &topic, unique).await {
-                Ok(Some(folder)) => self.set_aside(folder, delay),
+                Ok(Some(folder)) => self.set_aside(folder, delay()),
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(%topic, partition = %id.partition, %error, "the folder could not be removed");

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use coordinator::Image;
 use engine::{Store, StoreOptions, disk::ring::RingDisk, journal};
 use model::{ShardId, TopicPartition};
-use net::{About, Message, MetricsServer, Server, Shard, ShardParts, control::CONTROL_SHARD};
+use net::{About, Admission, Message, MetricsServer, Server, Shard, ShardParts, control::CONTROL_SHARD};
 use replication::PartitionTable;
 use rt::{
     Mesh, MeshBuilder,
@@ -156,6 +156,7 @@ struct Rooms {
     cleaner: Cleaner,
     retention: Retention,
     server: Rc<Server<Disk>>,
+    admission: Arc<Admission>,
 }
 
 impl Rooms {
@@ -181,11 +182,23 @@ impl Rooms {
             table,
             link: Rc::new(mesh.clone()),
             clock: net::Clock::system(),
+            host: process.plan.host.clone(),
         };
         let rooms = Shard::new(parts);
         let server = Server::new(rooms.clone(), shard.ring.clone(), process.admission.clone());
         let (housekeeping, cleaner, retention) = Default::default();
-        Self { shard: rooms, store, partitions, removals, housekeeping, cleaner, retention, server }
+        let admission = process.admission.clone();
+        Self {
+            shard: rooms,
+            store,
+            partitions,
+            removals,
+            housekeeping,
+            cleaner,
+            retention,
+            server,
+            admission,
+        }
     }
 
     fn start_pumps(&self, mesh: &Mesh<Message>) {
@@ -193,10 +206,12 @@ impl Rooms {
         let (shard, mesh) = (self.shard.clone(), mesh.clone());
         rt::spawn(async move { shard.run_mesh(mesh).await });
         let (shard, partitions) = (self.shard.clone(), self.partitions.clone());
-        rt::spawn(async move { follow_images(&shard, &partitions).await });
+        let admission = self.admission.clone();
+        admission.follow(&shard.config());
+        rt::spawn(async move { follow_images(&shard, &partitions, &admission).await });
         let (store, removals) = (self.store.clone(), self.removals.clone());
-        let delay = self.delete_delay();
-        rt::spawn_background(async move { removals.run(&store, delay).await });
+        let shard = self.shard.clone();
+        rt::spawn_background(async move { removals.run(&store, || delete_delay(&shard)).await });
         let removals = self.removals.clone();
         rt::spawn_background(async move { removals.run_aside().await });
         let store = self.store.clone();
@@ -209,15 +224,9 @@ impl Rooms {
         }
     }
 
-    /// How long a deleted topic's folders stay, set aside, before they go.
-    fn delete_delay(&self) -> Duration {
-        let value = self.shard.config().value("log.segment.delete.delay.ms", &self.shard.image());
-        Duration::from_millis(value.and_then(|ms| ms.parse().ok()).unwrap_or(DELETE_DELAY_MS))
-    }
-
     /// Shard 0: folders of deleted topics that the last life left behind wait for their delay once more.
     fn adopt_deleted(&self, process: &Process) -> anyhow::Result<()> {
-        let delay = self.delete_delay();
+        let delay = delete_delay(&self.shard);
         let folders = stray::deleted(&process.plan.data_dir).context("reading the data directory")?;
         folders.into_iter().for_each(|folder| self.removals.set_aside(folder, delay));
         Ok(())
@@ -332,12 +341,22 @@ impl Rooms {
     }
 }
 
+/// How long a deleted topic's folders stay, set aside, before they go.
+fn delete_delay(shard: &Shard<Disk>) -> Duration {
+    let value = shard.config().value("log.segment.delete.delay.ms", &shard.image());
+    Duration::from_millis(value.and_then(|ms| ms.parse().ok()).unwrap_or(DELETE_DELAY_MS))
+}
+
 /// Acts on each image as it comes, for ever. One task a shard.
-async fn follow_images(shard: &Shard<Disk>, partitions: &Rc<Partitions<Disk>>) {
+async fn follow_images(shard: &Shard<Disk>, partitions: &Rc<Partitions<Disk>>, admission: &Admission) {
     loop {
         let image = shard.images().next().await;
         partitions.follow(&shard.image(), &image).await;
+        let before = shard.config();
         shard.apply_image(image);
+        if shard.id() == CONTROL_SHARD && !Rc::ptr_eq(&before, &shard.config()) {
+            admission.follow(&shard.config());
+        }
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) fn altered(
 ) -> Result<ConfigMap, Refusal> {
     let mut configs = image.configs(resource).cloned().unwrap_or_default();
     refuse_twice(ops.iter().map(|op| op.key.as_str()))?;
+    let given = ops.iter().filter(|op| op.op != AlterOp::Delete);
+    refuse_not_dynamic(resource, given.map(|op| op.key.as_str()))?;
     for op in ops {
         if op.op == AlterOp::Delete {
             // Also of a key that another version stored and this one does not know.
@@ -59,7 +61,6 @@ pub(crate) fn altered(
             continue;
         }
         let key = key_of(resource, &op.key)?;
-        refuse_not_dynamic(resource, key)?;
         let value = new_value(key, op, resource, image, broker)?;
         check(resource, key, &value)?;
         configs.insert(key.name.to_owned(), value);
@@ -77,10 +78,10 @@ pub(crate) fn replaced(
 ) -> Result<ConfigMap, Refusal> {
     let mut configs = ConfigMap::new();
     refuse_twice(pairs.iter().map(|(name, _)| name.as_str()))?;
+    refuse_not_dynamic(resource, pairs.iter().map(|(name, _)| name.as_str()))?;
     for (name, value) in pairs {
         let key = key_of(resource, name)?;
         let value = value.as_ref().ok_or_else(|| null_value(name))?;
-        refuse_not_dynamic(resource, key)?;
         check(resource, key, value)?;
         configs.insert(key.name.to_owned(), value.clone());
     }
@@ -184,15 +185,32 @@ fn null_value(name: &str) -> Refusal {
     )
 }
 
-fn refuse_not_dynamic(resource: &ConfigResource, key: &ConfigKey) -> Result<(), Refusal> {
-    let why = match (resource, key.update) {
-        (ConfigResource::Topic(_) | ConfigResource::Group(_), _) => return Ok(()),
-        (_, Update::ClusterWide) => return Ok(()),
-        (ConfigResource::Broker(_), Update::PerBroker) => return Ok(()),
-        (_, Update::PerBroker) => "can only be altered for one broker; name its id",
-        (_, Update::ReadOnly) => "cannot change while the broker runs; change the file and restart",
+/// All that cannot change is named at once, in the order asked.
+fn refuse_not_dynamic<'a>(
+    resource: &ConfigResource,
+    names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), Refusal> {
+    let of = |update: Update| {
+        let keys = names.clone().filter_map(table::broker_key).filter(move |key| key.update == update);
+        keys.map(|key| key.name).collect::<Vec<_>>().join(", ")
     };
-    Err(Refusal::new(ErrorCode::InvalidRequest, format!("{} {why}.", key.name)))
+    let refuse = |sentence| Err(Refusal::new(ErrorCode::InvalidRequest, sentence));
+    if matches!(resource, ConfigResource::Topic(_) | ConfigResource::Group(_)) {
+        return Ok(());
+    }
+    let read_only = of(Update::ReadOnly);
+    if !read_only.is_empty() {
+        return refuse(format!(
+            "Cannot update these configs dynamically: [{read_only}]; change the file and restart."
+        ));
+    }
+    let per_broker = of(Update::PerBroker);
+    if matches!(resource, ConfigResource::DefaultBroker) && !per_broker.is_empty() {
+        return refuse(format!(
+            "Cannot update these configs for all brokers at once: [{per_broker}]; name a broker's id."
+        ));
+    }
+    Ok(())
 }
 
 /// Values that are fine alone and not together.

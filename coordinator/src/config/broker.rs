@@ -39,6 +39,7 @@ field::view! {
         connections_max_idle_ms: i64,
         max_connections: i32,
         max_connections_per_ip: i32,
+        max_connections_per_ip_overrides: String,
         max_connection_creation_rate: i32,
         request_timeout_ms: i32,
         metrics_partitions_max: i32,

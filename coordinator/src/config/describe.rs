@@ -71,7 +71,10 @@ pub fn describe(
             Ok(describe_topic(image.configs(resource), image, broker))
         }
         ConfigResource::Broker(id) if *id == broker.node_id => {
-            Ok(table::broker_keys().map(|key| broker_entry(key, &sources)).collect())
+            let mut entries: Vec<_> = table::broker_keys().map(|key| broker_entry(key, &sources)).collect();
+            entries.extend(table::ALIASES.iter().map(|(alias, name)| alias_entry(alias, name, &sources)));
+            entries.sort_unstable_by_key(|entry| entry.name);
+            Ok(entries)
         }
         ConfigResource::Broker(id) => {
             let sentence = format!("This is broker {}; ask broker {id} for its configs.", broker.node_id);
@@ -96,6 +99,12 @@ pub fn describe(
     }
 }
 
+/// A subscription to metrics of clients has nothing but defaults here.
+pub fn describe_client_metrics() -> Vec<ConfigEntry> {
+    let default = |key: &ConfigKey| key.default.map(str::to_owned);
+    table::client_metrics_keys().map(|key| entry(key, default(key), ConfigSource::Default, vec![])).collect()
+}
+
 /// As `describe` for a topic with these configs of its own, whether it exists or not.
 pub(crate) fn describe_topic(
     own: Option<&ConfigMap>,
@@ -104,18 +113,47 @@ pub(crate) fn describe_topic(
 ) -> Vec<ConfigEntry> {
     let sources = broker.sources(image).with_topic(own);
     let entry = |key: &'static ConfigKey| {
-        let (value, source) = sources.topic_value(key);
-        entry(key, value, source, synonyms(key, &sources.of_topic_key(key)))
+        let found = listed(sources.of_topic_key(key), key.synonyms.first().map(|synonym| synonym.name));
+        let source = found.first().map_or(ConfigSource::Default, |candidate| candidate.source);
+        entry(key, sources.topic_value(key).0, source, synonyms(key, &found))
     };
     table::topic_keys().map(entry).collect()
+}
+
+/// What Apache Kafka shows of the values that are known. `name` is the broker key that a topic or broker key goes by; in a
+/// family of several units those above it are left out, and all of them when it has no value at all.
+fn listed<'a>(mut found: Vec<Candidate<'a>>, name: Option<&str>) -> Vec<Candidate<'a>> {
+    let mut reached = false;
+    found.retain(|candidate| {
+        reached |= Some(candidate.name) == name;
+        reached || candidate.source == ConfigSource::DynamicTopic
+    });
+    found
 }
 
 fn broker_entry(key: &'static ConfigKey, sources: &Sources<'_>) -> ConfigEntry {
     let (value, source) = sources.broker_value(key);
     let alone = [Synonym { name: key.name, factor: 1 }];
-    let found = sources.of_broker_keys(table::broker_family(key.name).unwrap_or(&alone));
+    let mut found = sources.of_broker_keys(table::broker_family(key.name).unwrap_or(&alone));
+    found.retain(|candidate| !(key.own_default && candidate.source == ConfigSource::Default));
+    let found = listed(found, Some(key.name));
     let read_only = key.update == Update::ReadOnly;
     ConfigEntry { read_only, ..entry(key, value, source, synonyms(key, &found)) }
+}
+
+/// The value of the key that the older name stands for.
+fn alias_entry(alias: &'static ConfigKey, name: &str, sources: &Sources<'_>) -> ConfigEntry {
+    let key = table::broker_key(name).expect("an alias stands for a key");
+    let (value, source) = sources.broker_value(key);
+    let own = ConfigSynonym { name: alias.name, value: value.clone(), source };
+    let default = alias.default.map(|text| ConfigSynonym {
+        name: alias.name,
+        value: Some(text.to_owned()),
+        source: ConfigSource::Default,
+    });
+    let own = Some(own).filter(|own| own.source != ConfigSource::Default);
+    let synonyms = own.into_iter().chain(default).collect();
+    ConfigEntry { read_only: true, ..entry(alias, value, source, synonyms) }
 }
 
 fn default_broker_entry(key: &'static ConfigKey, text: &str) -> ConfigEntry {

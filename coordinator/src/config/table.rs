@@ -4,6 +4,9 @@
 mod broker_keys;
 mod group_keys;
 mod inert_keys;
+mod metrics_keys;
+mod tiered_keys;
+mod token_keys;
 mod topic_keys;
 
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -56,6 +59,8 @@ pub struct ConfigKey {
     pub update: Update,
     /// Accepted and shown, and changes nothing.
     pub without_effect: bool,
+    /// Apache Kafka has no default for it, so ours is not shown as one.
+    pub own_default: bool,
     /// Topic keys: the broker keys that stand in, the strongest first.
     pub synonyms: &'static [Synonym],
     pub documentation: &'static str,
@@ -65,7 +70,10 @@ pub struct ConfigKey {
 type Index = LazyLock<BTreeMap<&'static str, &'static ConfigKey>>;
 
 static TOPIC: Index = LazyLock::new(|| index(topic_keys::KEYS.iter()));
-static BROKER: Index = LazyLock::new(|| index(broker_keys::KEYS.iter().chain(inert_keys::KEYS)));
+static BROKER: Index = LazyLock::new(|| {
+    let without_effect = [inert_keys::KEYS, tiered_keys::KEYS, token_keys::KEYS];
+    index(broker_keys::KEYS.iter().chain(without_effect.into_iter().flatten()))
+});
 static GROUP: Index = LazyLock::new(|| index(group_keys::KEYS.iter()));
 
 fn index(keys: impl Iterator<Item = &'static ConfigKey>) -> BTreeMap<&'static str, &'static ConfigKey> {
@@ -89,17 +97,23 @@ pub fn group_keys() -> impl Iterator<Item = &'static ConfigKey> {
     GROUP.values().copied()
 }
 
+pub fn client_metrics_keys() -> impl Iterator<Item = &'static ConfigKey> {
+    metrics_keys::KEYS.iter()
+}
+
 pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
     TOPIC.get(name).copied()
 }
 
+/// Older names of broker keys, and the names that go with each. They are described as keys of their own.
+pub(super) static ALIASES: &[(ConfigKey, &str)] = &[
+    (int("broker.id", "-1", "Number of this broker, by its older name."), "node.id"),
+    (null("log.dir", ValueType::List, "Folders for the data, by the older name."), "log.dirs"),
+];
+
 /// By its name or by an older name for the same thing.
 pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
-    let name = match name {
-        "broker.id" => "node.id",
-        "log.dir" => "log.dirs",
-        name => name,
-    };
+    let name = ALIASES.iter().find(|(alias, _)| alias.name == name).map_or(name, |(_, name)| name);
     BROKER.get(name).copied()
 }
 
@@ -150,6 +164,7 @@ impl ConfigKey {
             importance: Importance::Medium,
             update: Update::ReadOnly,
             without_effect: false,
+            own_default: false,
             synonyms: &[],
             documentation: doc,
             supported: None,
@@ -189,6 +204,10 @@ impl ConfigKey {
         self.without_effect = true;
         self
     }
+    const fn own_default(mut self) -> Self {
+        self.own_default = true;
+        self
+    }
     const fn or_broker(mut self, synonyms: &'static [Synonym]) -> Self {
         self.synonyms = synonyms;
         self
@@ -219,6 +238,9 @@ const fn list(name: &'static str, default: &'static str, doc: &'static str) -> C
 }
 const fn string(name: &'static str, default: &'static str, doc: &'static str) -> ConfigKey {
     ConfigKey::new(name, ValueType::String, Some(default), doc)
+}
+const fn class(name: &'static str, default: &'static str, doc: &'static str) -> ConfigKey {
+    ConfigKey::new(name, ValueType::Class, Some(default), doc)
 }
 /// A key of any type whose default is null.
 const fn null(name: &'static str, kind: ValueType, doc: &'static str) -> ConfigKey {

@@ -12,6 +12,7 @@ pub mod partitions;
 mod placement;
 pub mod producer_ids;
 pub mod quotas;
+pub mod reassignments;
 pub mod topics;
 
 use model::ErrorCode;
@@ -22,6 +23,7 @@ pub use names::is_internal;
 pub use partitions::CreatePartitions;
 pub use producer_ids::ProducerIdBlock;
 pub use quotas::AlterClientQuotas;
+pub use reassignments::{Election, Reassignment};
 pub use topics::{CreateTopic, CreatedTopic, DeletedTopic, TopicRef};
 
 use crate::{

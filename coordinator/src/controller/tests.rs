@@ -5,6 +5,7 @@ mod configs;
 mod partitions;
 mod quotas;
 mod random;
+mod reassignments;
 mod topics;
 
 use model::{BrokerId, Offset, TopicId};

@@ -160,8 +160,7 @@ impl ConsumerGroup {
     }
 
     pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
-        self.named.contains_key(topic)
-            || self.regexes.values().any(|regex| regex.topics.contains(topic))
+        self.named.contains_key(topic) || self.regexes.values().any(|regex| regex.topics.contains(topic))
     }
 
     pub(super) fn admit_commit(&self, request: &OffsetCommit) -> Result<(), ErrorCode> {
@@ -178,7 +177,11 @@ impl ConsumerGroup {
 
     /// An epoch that is behind the member's own is enough for partitions that it has had since: nobody else has read
     /// them meanwhile.
-    pub(super) fn admit_commit_of(&self, request: &OffsetCommit, offset: &OffsetToCommit) -> Result<(), ErrorCode> {
+    pub(super) fn admit_commit_of(
+        &self,
+        request: &OffsetCommit,
+        offset: &OffsetToCommit,
+    ) -> Result<(), ErrorCode> {
         let Some(member) = self.members.get(&request.member_id) else { return Ok(()) };
         let epoch = request.generation_or_member_epoch;
         match member.has_since(offset.topic_id, offset.partition) {

@@ -15,9 +15,7 @@ use super::{
     actions::{Actions, Append, AppendId, Context, Effects, OnceDurable, Ticket},
     answer::{Answer, ConsumerGroupHeartbeatAnswer, JoinGroupAnswer, LeaveGroupAnswer, SyncGroupAnswer},
     classic::ClassicGroup,
-    config::{
-        GROUPS_MAX, GroupConfig, PROTOCOL_BYTES_MAX, PROTOCOLS_MAX, SUBSCRIPTIONS_MAX, TEXT_BYTES_MAX,
-    },
+    config::{GROUPS_MAX, GroupConfig, PROTOCOL_BYTES_MAX, PROTOCOLS_MAX, SUBSCRIPTIONS_MAX, TEXT_BYTES_MAX},
     consumer::{
         ConsumerGroup,
         heartbeat::{self, Refusal},
@@ -294,7 +292,6 @@ impl GroupCoordinator {
         actions.extend(self.run_expiry(cx));
         actions
     }
-
 
     /// Nothing waits for the log and nothing for its time, but the next look at what has expired.
     #[cfg(test)]

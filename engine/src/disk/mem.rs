@@ -18,7 +18,7 @@ use std::{
 use model::Timestamp;
 use rt::pages::Blocks;
 
-use super::{Disk, Flush};
+use super::{Disk, Flush, Space};
 
 const SECTOR: usize = 512;
 
@@ -181,14 +181,17 @@ impl MemDisk {
         }
     }
 
-    fn room_for(&self, grows: usize) -> io::Result<()> {
+    fn used(&self) -> usize {
         let world = self.0.borrow();
         let bytes = |entry: &Entry| match entry {
             Entry::File(file) => file.0.borrow().live.len(),
             Entry::Dir => 0,
         };
-        let used: usize = world.live.values().map(bytes).sum();
-        if used.saturating_add(grows) > world.capacity {
+        world.live.values().map(bytes).sum()
+    }
+
+    fn room_for(&self, grows: usize) -> io::Result<()> {
+        if self.used().saturating_add(grows) > self.0.borrow().capacity {
             Err(io::ErrorKind::StorageFull.into())
         } else {
             Ok(())
@@ -504,6 +507,11 @@ impl Disk for MemDisk {
         self.step().await?;
         self.0.borrow_mut().live.retain(|p, _| !p.starts_with(path));
         Ok(())
+    }
+
+    async fn space(&self, _path: &Path) -> io::Result<Space> {
+        let (total, used) = (self.0.borrow().capacity as u64, self.used() as u64);
+        Ok(Space { total_bytes: total, usable_bytes: total.saturating_sub(used) })
     }
 
     async fn read_small(&self, path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {

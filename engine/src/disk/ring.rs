@@ -16,7 +16,7 @@ use rt::{
     ring::{self, Ring},
 };
 
-use super::{Disk, DiskFigures, Flush, figures::DiskCounts};
+use super::{Disk, DiskFigures, Flush, Space, figures::DiskCounts};
 
 #[derive(Clone)]
 pub struct RingDisk {
@@ -121,6 +121,11 @@ impl Disk for RingDisk {
     async fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let path = path.to_owned();
         blocking(move || fs::remove_dir_all(path)).await
+    }
+
+    async fn space(&self, path: &Path) -> io::Result<Space> {
+        let file::Space { total_bytes, usable_bytes } = file::space(path).await?;
+        Ok(Space { total_bytes, usable_bytes })
     }
 
     async fn read_small(&self, path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {

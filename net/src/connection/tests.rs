@@ -81,6 +81,7 @@ fn serve(
                 table: Rc::new(PartitionTable::default()),
                 link: Rc::new(mesh.clone()),
                 clock: Clock::system(),
+                host: crate::Host::default(),
             });
             shard.spawn_pumps();
             let runs = shard.clone();
@@ -396,6 +397,7 @@ fn a_stop_does_not_wait_for_room_and_takes_no_request_that_does() {
             table: Rc::new(PartitionTable::default()),
             link: Rc::new(mesh.join(this.id).await),
             clock: Clock::system(),
+            host: crate::Host::default(),
         });
         let server = Server::new(shard.clone(), this.ring.clone(), Admission::new(10, 10));
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), ListenOptions::default()).unwrap();

@@ -8,7 +8,7 @@ use engine::Disk;
 
 use super::{
     Handled, Step,
-    configs::{merge, outcome_of, resource},
+    configs::{self, merge, outcome_of},
 };
 use crate::{
     control::{Outcome, Proposal},
@@ -19,15 +19,15 @@ use crate::{
     },
 };
 
-type Read = Result<AlterConfigsRequest<(String, Option<String>)>, Refusal>;
+type Read = Result<Option<AlterConfigsRequest<(String, Option<String>)>>, Refusal>;
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
-    let read: Vec<Read> = view.resources.iter().map(read).collect();
+    let read: Vec<Read> = view.resources.iter().map(|asked| read(shard, asked)).collect();
     let validate_only = view.validate_only;
     let shard = shard.clone();
     Ok(Step::wait(async move {
-        let requests: Vec<_> = read.iter().flatten().cloned().collect();
+        let requests: Vec<_> = read.iter().flatten().flatten().cloned().collect();
         let count = requests.len();
         let decided =
             match shard.control().propose(Proposal::ReplaceConfigs { requests, validate_only }).await {
@@ -38,10 +38,10 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     }))
 }
 
-fn read(asked: AlterConfigsResourceView<'_>) -> Read {
-    let resource = resource(asked.resource_type, asked.resource_name)?;
+fn read<D: Disk>(shard: &Shard<D>, asked: AlterConfigsResourceView<'_>) -> Read {
+    let resource = configs::altered(shard, asked.resource_type, asked.resource_name)?;
     let configs = asked.configs.iter().map(|c| (c.name.to_owned(), c.value.map(str::to_owned))).collect();
-    Ok(AlterConfigsRequest { resource, configs })
+    Ok(Some(AlterConfigsRequest { resource, configs }))
 }
 
 fn respond(request: &Request, outcomes: &[Result<(), Refusal>]) -> Step {

@@ -1,6 +1,6 @@
 //! CreatePartitions. 3 may answer that a quota throttles. Every topic asked for is in the answer.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use coordinator::controller::CreatePartitions;
 use engine::Disk;
@@ -38,11 +38,14 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
                 other => vec![Err(other.refusal()); count],
             };
         let created = granted.merge(created);
-        let entry = |(name, created)| {
+        let entry = |(name, created): (&String, _)| {
             let (error_code, error_message) = outcome_of(created);
-            CreatePartitionsTopicResult { name, error_code, error_message }
+            CreatePartitionsTopicResult { name: name.into(), error_code, error_message }
         };
-        let results = names.iter().map(Into::into).zip(&created).map(entry).collect();
+        let mut seen = BTreeSet::new();
+        // A name that comes twice is refused, and that is told once.
+        let once = names.iter().zip(&created).filter(|(name, _)| seen.insert(*name));
+        let results = once.map(entry).collect();
         granted.tell(Step::answer(&request, &Response { results, ..Response::default() }))
     }))
 }

@@ -4,7 +4,7 @@
 //! The rules are the controller's. The answer leaves when the topic's partitions are open on their shards, so
 //! `timeout_ms` is not needed: nothing is left to wait for.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use coordinator::{
     Refusal,
@@ -45,7 +45,10 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
             other => vec![Err(other.refusal()); count],
         };
         let created = granted.merge(created);
-        let topics = names.iter().zip(&created).map(|(name, created)| entry(name, created)).collect();
+        let mut seen = BTreeSet::new();
+        // A name that comes twice is refused, and that is told once.
+        let once = names.iter().zip(&created).filter(|(name, _)| seen.insert(*name));
+        let topics = once.map(|(name, created)| entry(name, created)).collect();
         granted.tell(Step::answer(&request, &Response { topics, ..Response::default() }))
     }))
 }
@@ -89,6 +92,7 @@ fn entry<'a>(name: &'a str, outcome: &'a Result<CreatedTopic, Refusal>) -> Creat
             name: name.into(),
             error_code: refusal.code.code(),
             error_message: Some((&*refusal.message).into()),
+            configs: Some(Vec::new()),
             ..Default::default()
         },
     }

@@ -2,7 +2,7 @@
 //!
 //! The answer leaves when the topic's partitions are closed on every shard: nothing of it can be written or read then.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use coordinator::{
     Refusal,
@@ -73,12 +73,23 @@ fn respond(
     asked: &[Result<TopicRef, Refusal>],
     deleted: Vec<Result<DeletedTopic, Refusal>>,
 ) -> Step {
+    let view = RequestView::decode(request.body(), request.version).expect("decoded before");
+    let mut states = view.topics.iter();
     let mut deleted = deleted.into_iter();
-    let entries = asked.iter().map(|asked| match asked {
-        Ok(topic) => entry(topic, deleted.next().unwrap_or_else(|| Err(unanswered()))),
-        Err(refusal) => refused(refusal, None, TopicId::ZERO),
+    let entries = asked.iter().map(|asked| {
+        let state = states.next();
+        match asked {
+            Ok(topic) => entry(topic, deleted.next().unwrap_or_else(|| Err(unanswered()))),
+            Err(refusal) => {
+                let id = state.map_or(TopicId::ZERO, |state| TopicId(state.topic_id));
+                refused(refusal, state.and_then(|state| state.name), id)
+            }
+        }
     });
-    let responses = entries.collect();
+    let mut responses: Vec<DeletableTopicResult<'_>> = entries.collect();
+    let mut seen = BTreeSet::new();
+    // A topic that comes twice is refused, and that is told once.
+    responses.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
     Step::answer(request, &Response { responses, ..Response::default() })
 }
 

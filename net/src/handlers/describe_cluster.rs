@@ -16,11 +16,15 @@ use crate::{
 };
 
 const BROKERS: i8 = 1;
+const CONTROLLERS: i8 = 2;
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
     if view.endpoint_type != BROKERS {
-        let code = ErrorCode::UnsupportedEndpointType;
+        let code = match view.endpoint_type {
+            CONTROLLERS => ErrorCode::MismatchedEndpointType,
+            _ => ErrorCode::UnsupportedEndpointType,
+        };
         let (error_code, error_message) = (code.code(), Some(code.text().into()));
         return Ok(Step::answer(&request, &Response { error_code, error_message, ..Response::default() }));
     }

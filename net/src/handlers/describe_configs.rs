@@ -7,11 +7,16 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use coordinator::{
     Refusal,
-    config::{ConfigEntry, describe::describe},
+    config::{
+        ConfigEntry,
+        describe::{describe, describe_client_metrics},
+    },
+    controller::configs::config_resource,
 };
 use engine::Disk;
+use model::ErrorCode;
 
-use super::{Handled, Step, configs::resource};
+use super::{Handled, Step, configs, loggers};
 use crate::{
     request::Request,
     shard::Shard,
@@ -35,37 +40,52 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     Ok(Step::answer(&request, &Response { results, ..Response::default() }))
 }
 
-fn find<D: Disk>(
-    shard: &Shard<D>,
-    asked: &DescribeConfigsResourceView<'_>,
-) -> Result<Vec<ConfigEntry>, Refusal> {
-    let resource = resource(asked.resource_type, asked.resource_name)?;
-    let mut entries = describe(&resource, &shard.local_image(), &shard.config())?;
+enum Found {
+    Entries(Vec<ConfigEntry>),
+    Loggers(Vec<DescribeConfigsResourceResult<'static>>),
+}
+
+fn find<D: Disk>(shard: &Shard<D>, asked: &DescribeConfigsResourceView<'_>) -> Result<Found, Refusal> {
+    let mut entries = match asked.resource_type {
+        configs::BROKER_LOGGER => return loggers::describe(shard, asked).map(Found::Loggers),
+        configs::CLIENT_METRICS if asked.resource_name.is_empty() => {
+            let sentence = "The subscription's name is empty; name one.";
+            return Err(Refusal::new(ErrorCode::InvalidRequest, sentence));
+        }
+        configs::CLIENT_METRICS => describe_client_metrics(),
+        configs::TOPIC if asked.resource_name.is_empty() => {
+            let sentence = "The topic's name is empty; name a topic.";
+            return Err(Refusal::new(ErrorCode::InvalidTopicException, sentence));
+        }
+        kind => {
+            let resource = config_resource(kind, asked.resource_name)?;
+            describe(&resource, &shard.local_image(), &shard.config())?
+        }
+    };
     if let Some(keys) = asked.configuration_keys.filter(|keys| !keys.is_empty()) {
         let mut keys: Vec<&str> = keys.iter().collect();
         keys.sort_unstable();
         entries.retain(|entry| keys.binary_search(&entry.name).is_ok());
     }
-    Ok(entries)
+    Ok(Found::Entries(entries))
 }
 
 fn entry<'a>(
     view: &RequestView<'_>,
     asked: &DescribeConfigsResourceView<'a>,
-    found: &'a Result<Vec<ConfigEntry>, Refusal>,
+    found: &'a Result<Found, Refusal>,
 ) -> DescribeConfigsResult<'a> {
-    let (resource_type, resource_name) = (asked.resource_type, asked.resource_name.into());
-    let result = DescribeConfigsResult { resource_type, resource_name, ..Default::default() };
-    match found {
-        Ok(entries) => DescribeConfigsResult {
-            configs: entries.iter().map(|entry| config(view, entry)).collect(),
-            ..result
-        },
-        Err(refusal) => DescribeConfigsResult {
-            error_code: refusal.code.code(),
-            error_message: Some((&*refusal.message).into()),
-            ..result
-        },
+    let (error_code, error_message, configs) = match found {
+        Ok(Found::Entries(entries)) => (0, "", entries.iter().map(|entry| config(view, entry)).collect()),
+        Ok(Found::Loggers(loggers)) => (0, "", loggers.clone()),
+        Err(refusal) => (refusal.code.code(), &*refusal.message, Vec::new()),
+    };
+    DescribeConfigsResult {
+        error_code,
+        error_message: Some(error_message.into()),
+        resource_type: asked.resource_type,
+        resource_name: asked.resource_name.into(),
+        configs,
     }
 }
 

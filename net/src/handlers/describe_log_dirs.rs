@@ -1,14 +1,17 @@
 //! DescribeLogDirs. 3 adds an error for the whole answer, 4 the size of the disk.
 //!
 //! There is one log directory. Topics null means all; partitions that are named and not here are left out, as in Apache
-//! Kafka. The size of the disk is not told yet: -1.
+//! Kafka. A disk whose size cannot be read has -1.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
-use engine::Disk;
+use engine::{Disk, disk::Space};
 use model::{ErrorCode, PartitionIndex, ShardId, TopicPartition};
 
-use super::{Handled, Step};
+use super::{Handled, Step, topics::too_many};
 use crate::{
     ask::{Answer, Ask, Size},
     mesh::Asked,
@@ -23,11 +26,15 @@ use crate::{
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
+    if let Some(refused) = too_many(view.topics.into_iter().flatten().map(|topic| topic.partitions.len())) {
+        return Ok(refused);
+    }
     let asked: Vec<Asked<D>> = match view.topics {
         None => (0..shard.count()).map(|owner| shard.asks().ask(ShardId(owner), Ask::Sizes(None))).collect(),
         Some(topics) => {
-            let ids = topics.iter().flat_map(|topic| ids_of(shard, topic)).enumerate();
-            let groups = Scatter::new(shard.count(), ids.map(|(place, id)| (place, id, id))).into_groups();
+            let ids: BTreeSet<_> = topics.iter().flat_map(|topic| ids_of(shard, topic)).collect();
+            let ids = ids.into_iter().enumerate().map(|(place, id)| (place, id, id));
+            let groups = Scatter::new(shard.count(), ids).into_groups();
             groups.map(|(owner, ids, _)| shard.asks().ask(owner, Ask::Sizes(Some(ids)))).collect()
         }
     };
@@ -39,7 +46,11 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
                 sizes.extend(more);
             }
         }
-        respond(&shard, &request, sizes)
+        let space = match request.version {
+            4.. => shard.store().space().await.ok(),
+            _ => None,
+        };
+        respond(&shard, &request, sizes, space)
     }))
 }
 
@@ -50,7 +61,7 @@ fn ids_of<D: Disk>(shard: &Shard<D>, asked: DescribableLogDirTopicView<'_>) -> V
     known.map(|index| TopicPartition::new(topic.id, index)).collect()
 }
 
-fn respond<D: Disk>(shard: &Shard<D>, request: &Request, sizes: Vec<Size>) -> Step {
+fn respond<D: Disk>(shard: &Shard<D>, request: &Request, sizes: Vec<Size>, space: Option<Space>) -> Step {
     let image = shard.local_image();
     let mut topics: BTreeMap<&str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for Size { id, bytes } in sizes {
@@ -65,11 +76,14 @@ fn respond<D: Disk>(shard: &Shard<D>, request: &Request, sizes: Vec<Size>) -> St
         partitions.sort_unstable_by_key(|partition| partition.partition_index);
         DescribeLogDirsTopic { name: name.to_owned().into(), partitions }
     };
+    let bytes = |bytes: Option<u64>| bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let failed = shard.store().failure().is_some();
     let dir = DescribeLogDirsResult {
         error_code: if failed { ErrorCode::KafkaStorageError } else { ErrorCode::None }.code(),
-        log_dir: shard.config().log_dirs.first().cloned().unwrap_or_default().into(),
+        log_dir: shard.store().data_dir().to_string_lossy(),
         topics: topics.into_iter().map(topic).collect(),
+        total_bytes: bytes(space.map(|space| space.total_bytes)),
+        usable_bytes: bytes(space.map(|space| space.usable_bytes)),
         ..Default::default()
     };
     Step::answer(request, &Response { results: vec![dir], ..Response::default() })

@@ -1,6 +1,7 @@
 //! DescribeTopicPartitions: topics and their partitions, a page at a time. The cursor says where the next page begins.
 //!
-//! No topic named means all of them, by name. Names are answered in order and once each; a page is full after so many
+//! A cursor at a negative partition, or at a topic that is not among those named, is refused in the entry of every topic
+//! that was named. No topic named means all of them, by name. Names are answered in order and once each; a page is full after so many
 //! partitions, and a topic that does not fit goes on in the next one.
 
 use std::rc::Rc;
@@ -36,8 +37,9 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         Some(cursor) => (cursor.topic_name, cursor.partition_index),
         None => ("", 0),
     };
-    if start_partition < 0 {
-        return Ok(Step::Close(format!("a cursor at partition {start_partition}")));
+    let is_named = view.topics.is_empty() || view.topics.iter().any(|topic| topic.name == start_name);
+    if start_partition < 0 || (view.cursor.is_some() && !is_named) {
+        return Ok(refuse(&request, &view));
     }
     let mut page = Page { shard, limit, topics: Vec::new(), next: None };
     for name in names(&image, &view).into_iter().filter(|&name| name >= start_name) {
@@ -48,6 +50,16 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     }
     let body = Response { topics: page.topics, next_cursor: page.next, ..Response::default() };
     Ok(Step::answer(&request, &body))
+}
+
+fn refuse(request: &Request, view: &RequestView<'_>) -> Step {
+    let error_code = ErrorCode::InvalidRequest.code();
+    let topics = view.topics.iter().map(|topic| DescribeTopicPartitionsResponseTopic {
+        error_code,
+        name: Some(topic.name.into()),
+        ..Default::default()
+    });
+    Step::answer(request, &Response { topics: topics.collect(), ..Response::default() })
 }
 
 fn names<'a>(image: &'a Image, view: &RequestView<'a>) -> Vec<&'a str> {
@@ -76,7 +88,13 @@ impl<'a, D: Disk> Page<'_, 'a, D> {
             let code =
                 if legal { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
             let (error_code, name) = (code.code(), Some(name.into()));
-            self.topics.push(DescribeTopicPartitionsResponseTopic { error_code, name, ..Default::default() });
+            let topic_authorized_operations = operations::TOPIC;
+            self.topics.push(DescribeTopicPartitionsResponseTopic {
+                error_code,
+                name,
+                topic_authorized_operations,
+                ..Default::default()
+            });
             return true;
         };
         let end = topic.partitions.len().min(from.saturating_add(self.limit));

@@ -12,7 +12,8 @@ use model::ErrorCode;
 
 use super::{
     Handled, Step,
-    configs::{merge, outcome_of, resource},
+    configs::{self, merge, outcome_of},
+    loggers,
 };
 use crate::{
     control::{Outcome, Proposal},
@@ -23,15 +24,16 @@ use crate::{
     },
 };
 
-type Read = Result<AlterConfigsRequest<ConfigAlteration>, Refusal>;
+/// What the controller is to decide; none when it is done already.
+type Read = Result<Option<AlterConfigsRequest<ConfigAlteration>>, Refusal>;
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
-    let read: Vec<Read> = view.resources.iter().map(read).collect();
     let validate_only = view.validate_only;
+    let read: Vec<Read> = view.resources.iter().map(|asked| read(shard, asked, validate_only)).collect();
     let shard = shard.clone();
     Ok(Step::wait(async move {
-        let requests: Vec<_> = read.iter().flatten().cloned().collect();
+        let requests: Vec<_> = read.iter().flatten().flatten().cloned().collect();
         let count = requests.len();
         let decided = match shard.control().propose(Proposal::AlterConfigs { requests, validate_only }).await
         {
@@ -42,10 +44,13 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     }))
 }
 
-fn read(asked: AlterConfigsResourceView<'_>) -> Read {
-    let resource = resource(asked.resource_type, asked.resource_name)?;
-    let configs = asked.configs.iter().map(alteration).collect::<Result<_, _>>()?;
-    Ok(AlterConfigsRequest { resource, configs })
+fn read<D: Disk>(shard: &Shard<D>, asked: AlterConfigsResourceView<'_>, validate_only: bool) -> Read {
+    let configs = asked.configs.iter().map(alteration).collect::<Result<Vec<_>, _>>()?;
+    if asked.resource_type == configs::BROKER_LOGGER {
+        return loggers::alter(shard, asked.resource_name, &configs, validate_only).map(|()| None);
+    }
+    let resource = configs::altered(shard, asked.resource_type, asked.resource_name)?;
+    Ok(Some(AlterConfigsRequest { resource, configs }))
 }
 
 fn alteration(asked: AlterableConfigView<'_>) -> Result<ConfigAlteration, Refusal> {

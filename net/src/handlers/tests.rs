@@ -1,6 +1,8 @@
 //! Handlers against whole shards on a disk in memory: no socket, no executor, a clock that stands still until it is told.
 
 mod admin;
+mod cluster;
+mod configs;
 mod fetch;
 mod metadata;
 mod offsets;

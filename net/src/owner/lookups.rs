@@ -1,6 +1,6 @@
 //! Questions about a log's offsets, and moving its start.
 
-use engine::{Disk, epochs::EpochEnd};
+use engine::{Disk, epochs::EpochEnd, producers::ActiveProducer};
 use model::{ErrorCode, Offset, Timestamp, TopicPartition};
 use replication::Partition;
 
@@ -8,7 +8,7 @@ use super::Owner;
 use crate::{
     ask::{
         DeleteRecordsPart, DeletedRecords, EpochEndPart, FoundEpochEnd, FoundOffset, OffsetAt, OffsetPart,
-        OffsetsAsk, Size,
+        OffsetsAsk, Reach, Size,
     },
     errors::Code,
 };
@@ -104,6 +104,18 @@ impl<D: Disk> Owner<D> {
         };
         self.table.moved(&partition);
         Ok(log_start)
+    }
+
+    pub(super) fn producers(&self, id: TopicPartition) -> Result<Vec<ActiveProducer>, ErrorCode> {
+        let partition = self.find(id)?;
+        partition.check_epoch(model::LeaderEpoch::NONE).map_err(|error| error.code())?;
+        Ok(partition.log().active_producers())
+    }
+
+    pub(super) fn reach(&self, id: TopicPartition) -> Result<Reach, ErrorCode> {
+        let partition = self.find(id)?;
+        let (high, end) = (partition.watermarks().high, partition.log().ends().end);
+        Ok(Reach { leader_epoch: partition.leader_epoch(), high, end })
     }
 
     pub(super) fn sizes(&self, ids: Option<&[TopicPartition]>) -> Vec<Size> {

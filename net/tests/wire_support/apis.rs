@@ -88,10 +88,11 @@ macro_rules! apis {
 apis! {
     produce fetch list_offsets metadata offset_commit offset_fetch find_coordinator join_group heartbeat leave_group
     sync_group describe_groups list_groups api_versions create_topics delete_topics delete_records init_producer_id
-    offset_for_leader_epoch describe_configs alter_configs describe_log_dirs create_partitions delete_groups
-    elect_leaders incremental_alter_configs alter_partition_reassignments list_partition_reassignments offset_delete
-    describe_client_quotas alter_client_quotas describe_quorum describe_cluster describe_producers
-    consumer_group_heartbeat consumer_group_describe list_config_resources describe_topic_partitions
+    offset_for_leader_epoch describe_configs alter_configs alter_replica_log_dirs describe_log_dirs
+    create_partitions delete_groups elect_leaders incremental_alter_configs alter_partition_reassignments
+    list_partition_reassignments offset_delete describe_client_quotas alter_client_quotas describe_quorum
+    describe_cluster describe_producers consumer_group_heartbeat consumer_group_describe list_config_resources
+    describe_topic_partitions
 }
 
 /// Puts record data where the writer left holes.

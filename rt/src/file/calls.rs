@@ -1,7 +1,9 @@
 //! System calls on files that the standard library lacks. They block.
 #![allow(unsafe_code)]
 
-use std::{fs, io, os::fd::AsRawFd};
+use std::{fs, io, mem::MaybeUninit, os::fd::AsRawFd};
+
+use super::Space;
 
 pub(super) fn allocate(file: &fs::File, from: u64, len: u64) -> io::Result<()> {
     let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
@@ -15,6 +17,16 @@ pub(super) fn sync_fs(file: &fs::File) -> io::Result<()> {
     // SAFETY: takes a descriptor, which is open for the whole call.
     let status = unsafe { libc::syncfs(file.as_raw_fd()) };
     checked(status)
+}
+
+pub(super) fn space(file: &fs::File) -> io::Result<Space> {
+    let mut stat = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the descriptor is open for the whole call, and `stat` is memory of the type that is written to it.
+    checked(unsafe { libc::fstatvfs(file.as_raw_fd(), stat.as_mut_ptr()) })?;
+    // SAFETY: the call above succeeded, so it has filled every field.
+    let stat = unsafe { stat.assume_init() };
+    let bytes = |blocks: libc::fsblkcnt_t| blocks.saturating_mul(stat.f_frsize);
+    Ok(Space { total_bytes: bytes(stat.f_blocks), usable_bytes: bytes(stat.f_bavail) })
 }
 
 fn checked(status: i32) -> io::Result<()> {

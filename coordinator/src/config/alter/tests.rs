@@ -108,6 +108,18 @@ fn a_broker_changes_only_what_can_change_while_it_runs() {
 }
 
 #[test]
+fn all_that_cannot_change_is_named_at_once() {
+    let one = ConfigResource::Broker(BrokerId(1));
+    let set = |key: &str| ConfigAlteration { key: key.to_owned(), op: Set, value: Some("3".to_owned()) };
+    let ops = [set("num.partitions"), set("message.max.bytes"), set("broker.id")];
+    let refusal = altered(&one, &ops, &image(&one, &[]), &BrokerConfig::default()).unwrap_err();
+    assert_eq!(refusal.code, InvalidRequest);
+    assert!(
+        refusal.message.starts_with("Cannot update these configs dynamically: [num.partitions, node.id]")
+    );
+}
+
+#[test]
 fn a_group_stays_within_the_brokers_limits() {
     let group = ConfigResource::Group("g".to_owned());
     let key = "consumer.session.timeout.ms";

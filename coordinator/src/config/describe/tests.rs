@@ -55,12 +55,10 @@ fn a_topic_has_every_key_with_value_source_and_synonyms() {
     let own = ("max.message.bytes", "1234", DynamicTopic);
     assert_eq!(trail(&bytes), [own, ("message.max.bytes", "1048588", Default)]);
 
+    // The key that a topic goes by is log.retention.ms, which nobody set.
     let retention = find(&entries, "retention.ms");
-    assert_eq!((retention.value.as_deref(), retention.source), (Some("86400000"), StaticBroker));
-    assert_eq!(
-        trail(&retention),
-        [("log.retention.hours", "24", StaticBroker), ("log.retention.hours", "168", Default)]
-    );
+    assert_eq!((retention.value.as_deref(), retention.source), (Some("86400000"), Default));
+    assert_eq!(trail(&retention), []);
 
     let segment = find(&entries, "segment.bytes");
     assert_eq!(segment.value.as_deref(), Some("2000000"));
@@ -72,7 +70,27 @@ fn a_topic_has_every_key_with_value_source_and_synonyms() {
         (policy.value.as_deref(), policy.is_default(), policy.kind),
         (Some("delete"), true, ValueType::List)
     );
-    assert_eq!(find(&entries, "remote.storage.enable").value.as_deref(), Some("false"));
+    let remote = find(&entries, "remote.storage.enable");
+    assert_eq!((remote.value.as_deref(), trail(&remote)), (Some("false"), vec![]));
+}
+
+#[test]
+fn a_family_of_units_is_listed_from_the_key_itself_on() {
+    use ConfigSource::*;
+    let all = ConfigResource::DefaultBroker;
+    let (image, broker) = world(&[("log.roll.hours", "50")], &[(all, "log.roll.ms", "5000")]);
+    let below = [("log.roll.hours", "50", StaticBroker), ("log.roll.hours", "168", Default)];
+    let entries = describe(&ConfigResource::Broker(BrokerId(1)), &image, &broker).unwrap();
+    let hours = find(&entries, "log.roll.hours");
+    assert_eq!((hours.value.as_deref(), hours.source), (Some("50"), StaticBroker));
+    assert_eq!(trail(&hours), below);
+    let ms = [("log.roll.ms", "5000", DynamicDefaultBroker)];
+    assert_eq!(trail(&find(&entries, "log.roll.ms")), [&ms[..], &below].concat());
+    let topic = describe(&topic(), &image, &broker).unwrap();
+    let segment = find(&topic, "segment.ms");
+    assert_eq!((segment.value.as_deref(), segment.source), (Some("5000"), DynamicDefaultBroker));
+    assert_eq!(trail(&segment), [&ms[..], &below].concat());
+    assert_eq!(trail(&find(&entries, "log.retention.ms")), []);
 }
 
 #[test]
@@ -90,7 +108,11 @@ fn a_broker_tells_what_cannot_change_and_hides_what_is_secret() {
     let one = ConfigResource::Broker(BrokerId(1));
     let (image, broker) = world(&[("ssl.key.password", "hush"), ("num.partitions", "3")], &[]);
     let entries = describe(&one, &image, &broker).unwrap();
-    assert_eq!(entries.len(), table::broker_keys().count());
+    assert_eq!(entries.len(), table::broker_keys().count() + table::ALIASES.len());
+    assert!(entries.is_sorted_by_key(|e| e.name));
+    let id = find(&entries, "broker.id");
+    assert_eq!((id.value.as_deref(), id.read_only), (Some("1"), true));
+    assert_eq!(trail(&find(&entries, "node.id")), [], "Kafka has no default for it");
     let partitions = find(&entries, "num.partitions");
     assert!(partitions.read_only);
     assert_eq!((partitions.value.as_deref(), partitions.source), (Some("3"), ConfigSource::StaticBroker));

@@ -8,7 +8,7 @@ const LISTED: &[&str] = &["disabled", "downgrade", "upgrade", "bidirectional"];
 #[rustfmt::skip]
 pub(super) const KEYS: &[ConfigKey] = &[
     // Identity and sockets.
-    int("node.id", "1", "Number of this broker, unique in the cluster and kept for life.").min(0).high(),
+    int("node.id", "1", "Number of this broker, unique in the cluster and kept for life.").own_default().min(0).high(),
     null("broker.rack", String, "Where this broker stands; replicas of a partition are spread over racks."),
     list("listeners", "PLAINTEXT://:9092", "Where the broker listens, as NAME://host:port; no host means every interface.").high(),
     null("advertised.listeners", ValueType::List, "Where clients are told to connect, when that differs from listeners.").high(),
@@ -16,7 +16,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         "Security protocol of each listener name.").low(),
     list("controller.listener.names", "",
-        "Listeners that Apache Kafka keeps for controllers; they are left out here, brokers talk over a channel of their own.").high(),
+        "Listeners that Apache Kafka keeps for controllers; they are left out here, brokers talk over a channel of their own.").own_default().high(),
     int("socket.request.max.bytes", "104857600", "Largest request; a longer one closes its connection.").min(1).high(),
     long("connections.max.idle.ms", "600000", "A connection is closed after this time without a request."),
     int("max.connections", INT_MAX, "Most connections of the broker.").min(0).cluster_wide(),
@@ -47,7 +47,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("replica.fetch.max.bytes", "1048576", "Most record bytes of one partition that a follower is sent at once.").min(0),
     long("replica.lag.time.max.ms", "30000", "A follower that has not caught up for this time leaves the in-sync replicas.").high(),
     // The log.
-    list("log.dirs", "./data", "Folders for the data.").high(),
+    list("log.dirs", "./data", "Folders for the data.").own_default().high(),
     string("log.durability", "flushed",
         "When a produce is acknowledged, unless the topic says: 'flushed' once it is on stable storage, 'written' once the kernel has it, 'memory' once the broker has it.")
         .one_of(DURABILITIES).high().cluster_wide(),
@@ -117,7 +117,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("group.consumer.heartbeat.interval.ms", "5000", "How often a member of a consumer group reports.").min(1),
     int("group.consumer.min.heartbeat.interval.ms", "5000", "Shortest heartbeat interval that a consumer group may be given.").min(1),
     int("group.consumer.max.heartbeat.interval.ms", "15000", "Longest heartbeat interval that a consumer group may be given.").min(1),
-    int("group.consumer.assignment.interval.ms", "1000", "The least time from one assignment of a consumer group to the next.").min(0),
+    int("group.consumer.assignment.interval.ms", "1000", "The least time from one assignment of a consumer group to the next.").min(0).cluster_wide(),
     int("group.consumer.min.assignment.interval.ms", "0", "Shortest assignment interval that a consumer group may be given.").min(0),
     int("group.consumer.max.assignment.interval.ms", "15000", "Longest assignment interval that a consumer group may be given.").min(0),
     int("group.consumer.max.size", INT_MAX, "Most members of a consumer group.").min(1),

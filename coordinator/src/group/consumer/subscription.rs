@@ -132,10 +132,8 @@ impl ConsumerGroup {
                 self.emit(member::target_record(&self.id, &member_id, &target), effects);
             }
         }
-        let value = TargetAssignmentMetadataValue {
-            assignment_epoch: self.epoch,
-            assignment_timestamp: cx.wall.0,
-        };
+        let value =
+            TargetAssignmentMetadataValue { assignment_epoch: self.epoch, assignment_timestamp: cx.wall.0 };
         let group = self.id.clone();
         self.emit(GroupRecord::TargetAssignmentMetadata { group, value: Some(value) }, effects);
     }

@@ -243,9 +243,10 @@ impl TopicPartitionsValue {
         writer.uuid(self.topic_id.0);
         writer.array(&self.partitions, |writer, partition| writer.i32(*partition));
         let epochs = Some(&self.assignment_epochs).filter(|epochs| !epochs.is_empty());
-        writer.tagged(epochs.map(|epochs| {
-            |writer: &mut Writer| writer.array(epochs, |writer, epoch| writer.i32(*epoch))
-        }));
+        writer
+            .tagged(epochs.map(|epochs| {
+                |writer: &mut Writer| writer.array(epochs, |writer, epoch| writer.i32(*epoch))
+            }));
     }
 }
 

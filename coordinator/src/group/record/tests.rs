@@ -175,7 +175,8 @@ fn consumer_groups_are_kafkas_bytes() {
             "00000269000263032f68030261026204722e2a000003e808756e69666f726d010011010000afc8020672616e67650301020000",
         ),
     );
-    for (assignment_timestamp, bytes) in [(0, "00000000000900"), (1000, "00000000000901000800000000000003e8")] {
+    for (assignment_timestamp, bytes) in [(0, "00000000000900"), (1000, "00000000000901000800000000000003e8")]
+    {
         let value = Some(TargetAssignmentMetadataValue { assignment_epoch: 9, assignment_timestamp });
         let record = GroupRecord::TargetAssignmentMetadata { group: group(), value };
         check(&record, "0006000167", Some(bytes));
@@ -202,7 +203,8 @@ fn assignments_are_kafkas_bytes() {
         assigned_partitions: vec![partitions(&[0])],
         partitions_pending_revocation: vec![partitions(&[1])],
     });
-    let since = |epochs: &[i32]| TopicPartitionsValue { assignment_epochs: epochs.to_vec(), ..partitions(&[0, 1]) };
+    let since =
+        |epochs: &[i32]| TopicPartitionsValue { assignment_epochs: epochs.to_vec(), ..partitions(&[0, 1]) };
     let dated = Some(CurrentMemberAssignmentValue {
         member_epoch: 9,
         previous_member_epoch: 8,
@@ -259,11 +261,14 @@ fn text() -> impl Strategy<Value = String> {
 
 fn partitions() -> impl Strategy<Value = Vec<TopicPartitionsValue>> {
     let topic = (any::<[u8; 16]>(), vec(any::<i32>(), 0..5));
-    vec(topic.prop_map(|(id, partitions)| TopicPartitionsValue {
-        topic_id: TopicId(id),
-        assignment_epochs: partitions.iter().map(|p| p ^ 1).collect(),
-        partitions,
-    }), 0..4)
+    vec(
+        topic.prop_map(|(id, partitions)| TopicPartitionsValue {
+            topic_id: TopicId(id),
+            assignment_epochs: partitions.iter().map(|p| p ^ 1).collect(),
+            partitions,
+        }),
+        0..4,
+    )
 }
 
 fn blob() -> impl Strategy<Value = Vec<u8>> {

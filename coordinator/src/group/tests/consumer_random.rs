@@ -201,7 +201,8 @@ impl Run {
     /// A reader commits in the epoch that it knows, which may be behind.
     fn commit(&mut self, who: usize) {
         let client = &self.clients[who];
-        let Some((partition, tenure)) = client.tenures.first_key_value().map(|(p, tenure)| (*p, *tenure)) else {
+        let Some((partition, tenure)) = client.tenures.first_key_value().map(|(p, tenure)| (*p, *tenure))
+        else {
             return;
         };
         let (id, epoch) = (client.id.clone(), client.epoch);

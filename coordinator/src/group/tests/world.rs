@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use model::{ErrorCode, Millis, Timestamp, TopicId};
 
 use crate::group::{
-    coordinator::Kind, offsets,
     Actions, Answer, Append, ConsumerGroupHeartbeat, ConsumerGroupHeartbeatAnswer, Context, GroupConfig,
     GroupCoordinator, GroupDescription, GroupRecord, Heartbeat, JoinGroup, JoinGroupAnswer, LeaveGroup,
     LeaveGroupAnswer, LeavingMember, MigrationPolicy, OffsetCommit, OffsetToCommit, Replay, SyncGroup,
-    SyncGroupAnswer, Ticket, TopicFacts, Topics,
+    SyncGroupAnswer, Ticket, TopicFacts, Topics, coordinator::Kind, offsets,
 };
 
 pub(super) const SESSION_MS: i32 = 10_000;
@@ -431,7 +430,10 @@ pub(super) fn check_offsets(world: &World, doomed: &[Ticket]) {
         if let GroupRecord::OffsetCommit { key, value } = record {
             let offset = value.as_ref().map(|value| value.offset);
             let before = expected.insert(key.partition, offset).flatten();
-            assert!(offset.is_none_or(|offset| before < Some(offset)), "{before:?} is followed by {offset:?}");
+            assert!(
+                offset.is_none_or(|offset| before < Some(offset)),
+                "{before:?} is followed by {offset:?}"
+            );
         }
     }
     for (partition, offset) in expected {
@@ -451,7 +453,8 @@ pub(super) fn facts(coordinator: &GroupCoordinator) -> Vec<GroupRecord> {
             Kind::Classic(classic) => facts.extend(classic.rewritten()),
             Kind::Consumer(consumer) => facts.extend(consumer.to_records()),
         }
-        facts.extend(group.offsets.iter().map(|(topic, p, value)| offsets::record(id, topic, p, Some(value))));
+        facts
+            .extend(group.offsets.iter().map(|(topic, p, value)| offsets::record(id, topic, p, Some(value))));
     }
     facts
 }

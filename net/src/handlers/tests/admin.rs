@@ -35,7 +35,9 @@ fn create(
     let seen = world.call(version, &request);
     let view =
         create_topics::ResponseView::decode(seen.body(ApiKey::CreateTopics, version), version).unwrap();
-    assert_eq!(view.topics.iter().map(|t| t.name).collect::<Vec<_>>(), names);
+    let mut once = names.to_vec();
+    once.dedup();
+    assert_eq!(view.topics.iter().map(|t| t.name).collect::<Vec<_>>(), once);
     view.topics.iter().map(|t| (code(t.error_code), t.topic_id, t.num_partitions)).collect()
 }
 
@@ -54,7 +56,7 @@ fn topics_are_created_for_every_shard_before_the_answer() {
         assert!(world.image().topic("c").is_none());
         assert_eq!(
             create(&mut world, 5, &["d", "d"], false).iter().map(|c| c.0).collect::<Vec<_>>(),
-            [ErrorCode::InvalidRequest; 2]
+            [ErrorCode::InvalidRequest]
         );
     }
 }
@@ -231,7 +233,7 @@ fn the_cluster_is_described() {
     let controllers = describe_cluster::Request { endpoint_type: 2, ..Default::default() };
     let seen = world.call(1, &controllers);
     let view = describe_cluster::ResponseView::decode(seen.body(ApiKey::DescribeCluster, 1), 1).unwrap();
-    assert_eq!(code(view.error_code), ErrorCode::UnsupportedEndpointType);
+    assert_eq!(code(view.error_code), ErrorCode::MismatchedEndpointType);
 }
 
 #[test]

@@ -3,13 +3,13 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     future::Future,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     pin::Pin,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -23,7 +23,7 @@ use engine::{
     Disk, Durability, LogConfig, Store, StoreOptions, disk::mem::MemDisk, index::IndexLimits, journal,
 };
 use model::{
-    BrokerId, ErrorCode, Millis, PartitionIndex, ShardId, Timestamp, TopicId, TopicPartition,
+    BrokerId, ErrorCode, LeaderEpoch, Millis, PartitionIndex, ShardId, Timestamp, TopicId, TopicPartition,
     batch::record::{Producer, batch_of},
 };
 use replication::{Partition, PartitionState, PartitionTable};
@@ -33,6 +33,7 @@ use crate::{
     clock::Clock,
     control::{Outcome, Proposal},
     handlers::{Step, dispatch},
+    host::{Host, LogLevel, Loggers},
     mesh::{Link, Message},
     request::{Peer, Request},
     response::Response,
@@ -57,6 +58,42 @@ thread_local! {
 /// Between two looks at it so much has passed as a test says that work takes.
 fn fine() -> Duration {
     FINE.replace(FINE.get() + WORK.get())
+}
+
+/// What every world's data directory is called in `meta.properties`.
+pub(crate) const DIRECTORY: [u8; 16] = [0xd1; 16];
+
+fn host() -> Host {
+    Host { directory_id: DIRECTORY, loggers: Arc::new(Levels::default()) }
+}
+
+/// Loggers that are there, "root" and "net", and log nothing.
+#[derive(Default)]
+struct Levels(Mutex<BTreeMap<String, LogLevel>>);
+
+impl Loggers for Levels {
+    fn levels(&self) -> Vec<(String, LogLevel)> {
+        let set = self.0.lock().unwrap();
+        ["net", "root"].map(|n| (n.to_owned(), set.get(n).copied().unwrap_or(LogLevel::Info))).into()
+    }
+
+    fn change(
+        &self,
+        changes: &[(String, Option<LogLevel>)],
+        validate_only: bool,
+    ) -> Result<(), (ErrorCode, String)> {
+        if let Some((name, _)) = changes.iter().find(|(name, _)| name != "net" && name != "root") {
+            return Err((ErrorCode::InvalidConfig, format!("There is no logger {name}.")));
+        }
+        for (name, level) in changes.iter().filter(|_| !validate_only) {
+            let mut set = self.0.lock().unwrap();
+            match level {
+                Some(level) => set.insert(name.clone(), *level),
+                None => set.remove(name),
+            };
+        }
+        Ok(())
+    }
 }
 
 type Pump = Pin<Box<dyn Future<Output = ()>>>;
@@ -148,6 +185,7 @@ impl World {
                 table: Rc::new(PartitionTable::default()),
                 link,
                 clock: Clock::new(|| NOW.get(), || WALL, fine),
+                host: host(),
             };
             world.shards.push(Shard::new(parts));
         }
@@ -206,6 +244,20 @@ impl World {
 
     pub(crate) fn topic_id(&self, name: &str) -> TopicId {
         self.image().topic(name).unwrap().id
+    }
+
+    /// Shard 0 leads the metadata log, as in the binary, in epoch 5.
+    pub(crate) fn open_metadata_log(&mut self) {
+        let shard = self.shards[0].clone();
+        let open = async move {
+            let id = TopicPartition::METADATA;
+            let config = LogConfig::default();
+            let log = shard.store().open_log(id, "__cluster_metadata", config, None, WALL).await.unwrap();
+            let state =
+                PartitionState { leader: Some(BROKER), leader_epoch: LeaderEpoch(5), isr: vec![BROKER] };
+            shard.table().insert(Partition::new(BROKER, log, &state));
+        };
+        self.drive(open).expect("opens at once");
     }
 
     /// Creates a topic and answers its id.

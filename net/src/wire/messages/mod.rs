@@ -3,6 +3,7 @@
 pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
+pub mod alter_replica_log_dirs;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;
@@ -169,6 +170,12 @@ pub const APIS: &[ApiFacts] = &[
         versions: alter_configs::VERSIONS,
         listed_from: alter_configs::LISTED_FROM,
         flexible_from: alter_configs::FLEXIBLE_FROM,
+    },
+    ApiFacts {
+        key: ApiKey::AlterReplicaLogDirs,
+        versions: alter_replica_log_dirs::VERSIONS,
+        listed_from: alter_replica_log_dirs::LISTED_FROM,
+        flexible_from: alter_replica_log_dirs::FLEXIBLE_FROM,
     },
     ApiFacts {
         key: ApiKey::DescribeLogDirs,
