@@ -62,7 +62,7 @@ fn what_cannot_be_a_topic_is_refused() {
         ("none", -3, &[], ErrorCode::InvalidPartitions),
         ("none", 1, &[("no.such.key", "1")], ErrorCode::InvalidConfig),
         ("none", 1, &[("segment.bytes", "1")], ErrorCode::InvalidConfig),
-        ("none", 1, &[("compression.type", "gzip")], ErrorCode::InvalidConfig),
+        ("none", 1, &[("compression.type", "brotli")], ErrorCode::InvalidConfig),
     ] {
         assert_eq!(
             client.create_topic_with(name, partitions, configs),

@@ -105,6 +105,46 @@ fn kcat_gets_back_a_file_it_sent_by_zstd() {
     check_round_trip("zstd");
 }
 
+/// Batches of kcat, packed by one codec, into topics that want another: all of what it sent comes back, in the topic's
+/// codec.
+#[test]
+fn kcat_gets_back_what_a_topic_packed_by_its_own_codec() {
+    let broker = Broker::start();
+    let Some(kcat) = Kcat::of(&broker) else { return };
+    let scratch = Scratch::new();
+    let (file, text) = (scratch.path().join("lines"), lines());
+    fs::write(&file, &text).expect("the scratch directory is writable");
+    let file = file.to_str().expect("the paths of the tests are UTF-8");
+    let codecs = ["uncompressed", "gzip", "snappy", "lz4", "zstd"];
+    for (n, codec) in codecs.into_iter().enumerate() {
+        let sent = codecs[(n + 1) % codecs.len()].replace("uncompressed", "none");
+        let mut client = broker.client();
+        client.create_topic_with(codec, 1, &[("compression.type", codec)]).expect("a codec of Kafka's");
+        let setting = format!("compression.codec={sent}");
+        kcat.run(&[
+            "-P",
+            "-t",
+            codec,
+            "-p",
+            "0",
+            "-X",
+            &setting,
+            "-X",
+            "enable.idempotence=true",
+            "-l",
+            file,
+        ]);
+        let back = kcat.consume(codec, "beginning", "%s\\n");
+        assert!(back == text, "{sent} to {codec}: {} bytes went in, {} came out", text.len(), back.len());
+        let fetched = client.fetch(broker::FetchAt::new(codec, 0, 0));
+        for batch in broker::batch::batches(&fetched.bytes) {
+            let used = batch.header().compression().expect("a known codec");
+            let expected = codec.replace("uncompressed", "none");
+            assert_eq!(format!("{used:?}").to_lowercase(), expected, "{sent} to {codec}");
+        }
+    }
+}
+
 #[test]
 fn kcat_as_an_idempotent_producer_is_served() {
     let broker = Broker::start();
@@ -270,6 +310,48 @@ assert consumer.end_offsets(partitions) == {p: 2500 for p in partitions}
 assert consumer.beginning_offsets(partitions) == {p: 0 for p in partitions}
 found = consumer.offsets_for_times({partitions[0]: 1700000000000 + 1001})
 assert found[partitions[0]].offset == 501, found
+consumer.close()
+print("done")
+"#,
+    );
+}
+
+#[test]
+fn kafka_python_meets_topics_with_a_codec_and_a_clock_of_their_own() {
+    check_python(
+        r#"
+import sys, time
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
+address = sys.argv[1]
+admin = KafkaAdminClient(bootstrap_servers=address)
+configs = {"compression.type": "gzip", "compression.gzip.level": "9", "message.timestamp.type": "LogAppendTime"}
+admin.create_topics([NewTopic(name="packed", num_partitions=1, replication_factor=1, topic_configs=configs)])
+admin.close()
+producer = KafkaProducer(bootstrap_servers=address, linger_ms=50)
+before = int(time.time() * 1000)
+sent = [producer.send("packed", key=b"%d" % n, value=b"value %d" % n * 20, partition=0, timestamp_ms=1000 + n,
+                      headers=[("h", b"%d" % n)]) for n in range(2000)]
+producer.flush(timeout=60)
+after = int(time.time() * 1000)
+assert [f.get(timeout=10).offset for f in sent] == list(range(2000))
+assert all(before <= f.get(timeout=10).timestamp <= after for f in sent), sent[0].get(timeout=10)
+producer.close()
+consumer = KafkaConsumer(bootstrap_servers=address, auto_offset_reset="earliest", consumer_timeout_ms=30000)
+partition = TopicPartition("packed", 0)
+consumer.assign([partition])
+consumer.seek_to_beginning()
+seen = 0
+for record in consumer:
+    n = record.offset
+    assert (n, record.key, record.value) == (seen, b"%d" % n, b"value %d" % n * 20), record
+    assert list(record.headers) == [("h", b"%d" % n)] and before <= record.timestamp <= after, record
+    seen += 1
+    if seen == 2000:
+        break
+assert seen == 2000, seen
+assert consumer.offsets_for_times({partition: before})[partition].offset == 0
+assert consumer.offsets_for_times({partition: after + 1})[partition] is None
 consumer.close()
 print("done")
 "#,

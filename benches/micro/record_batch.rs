@@ -1,14 +1,18 @@
-//! What a broker checks of a batch before it takes it: the frame, the CRC, the header. The records are not walked.
+//! What a broker checks of a batch before it takes it: the frame, the CRC, the header. The records are not walked, but by a
+//! topic with a codec of its own: then they are unpacked, walked and packed again.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use engine::records::{ProduceRules, validate_produce};
+use engine::{
+    compression::compress,
+    records::{Codec, ProduceRules, recompress, validate_produce},
+};
 use model::{
-    BatchView, Timestamp, TimestampType,
+    BatchView, Compression, Timestamp, TimestampType,
     batch::{
         HEADER_BYTES,
-        record::{Producer, batch_of},
+        record::{BatchMeta, Producer, batch_of, build_batch, write_record},
     },
 };
 
@@ -25,7 +29,7 @@ const RULES: ProduceRules = ProduceRules {
     timestamp_after_max_ms: i64::MAX,
     compacted: false,
     walk_records: false,
-    decompressed_bytes_max: 0,
+    decompressed_bytes_max: 2 << 20,
 };
 
 /// A batch of exactly this size with one record: what is measured does not look at records.
@@ -54,6 +58,54 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         });
         ceiling::crc32c(&mut group, name, &batch);
         ceiling::memcpy(&mut group, name, &batch);
+    }
+    group.finish();
+    recompression(criterion);
+}
+
+const CODECS: [Compression; 5] =
+    [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
+/// 1 MiB of records of about 200 bytes that pack to about a third, by the codec of a producer.
+fn lines(codec: Compression) -> Vec<u8> {
+    let mut payload = vec![];
+    let mut count = 0;
+    let mut z = 1u64;
+    while payload.len() < (1 << 20) - 256 {
+        let value: String = (0..12)
+            .map(|_| {
+                z = z.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                format!("field{}={:06x} ", z >> 62, z >> 40)
+            })
+            .collect();
+        write_record(&mut payload, count, i64::from(count), None, Some(value.as_bytes()), &[]);
+        count += 1;
+    }
+    let meta = BatchMeta {
+        base_offset: 0,
+        leader_epoch: -1,
+        attributes: codec.id(),
+        base_timestamp: 0,
+        max_timestamp: i64::from(count) - 1,
+        record_count: count,
+        producer: Producer::NONE,
+    };
+    build_batch(meta, &compress(codec, None, &payload))
+}
+
+/// From lz4 to each other codec, and from none to lz4: the throughput is that of unpacked records.
+fn recompression(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("recompress");
+    group.throughput(Throughput::Bytes(1 << 20)).sample_size(20);
+    for to in CODECS {
+        let from = if to == Compression::Lz4 { Compression::None } else { Compression::Lz4 };
+        let batch = lines(from);
+        let codec = Codec { compression: to, level: None };
+        group.bench_function(BenchmarkId::new("1 MiB", format!("{from:?} to {to:?}")), |b| {
+            b.iter(|| {
+                recompress(black_box(&batch), &RULES, codec, Timestamp(1 << 30)).expect("a good batch")
+            });
+        });
     }
     group.finish();
 }

@@ -52,7 +52,7 @@ pub fn decompress(
     .map_err(|too_large| too_large.unwrap_or(DecompressError::Corrupt(compression)))
 }
 
-/// Compresses as Kafka's clients do. `level` is the codec's own and clamped to its range; `None` is Kafka's default.
+/// Compresses as Kafka's clients and broker do. `level` is the codec's own and clamped to its range; `None` is Kafka's default.
 /// Snappy has no levels, and of lz4 only the fast one is here.
 pub fn compress(compression: Compression, level: Option<i32>, payload: &[u8]) -> Vec<u8> {
     const IN_MEMORY: &str = "writing to memory does not fail";
@@ -74,9 +74,8 @@ pub fn compress(compression: Compression, level: Option<i32>, payload: &[u8]) ->
         Compression::Zstd => {
             let range = zstd::compression_level_range();
             let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL).clamp(*range.start(), *range.end());
-            let mut encoder = zstd::Encoder::new(vec![], level).expect("the level is in range");
-            encoder.write_all(payload).expect(IN_MEMORY);
-            encoder.finish().expect(IN_MEMORY)
+            // In one piece: the size is known then, and high levels take no more memory than it calls for.
+            zstd::bulk::compress(payload, level).expect("the level is in range and the output has its bound")
         }
     }
 }

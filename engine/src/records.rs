@@ -1,5 +1,6 @@
 //! Looks inside record batches where the header alone cannot answer, and patches what a leader may patch. Nothing here
-//! is on the way of a plain produce or fetch but `stamp`. What a client may send is in `produce`.
+//! is on the way of a plain produce or fetch but `stamp`. What a client may send is in `produce`, what is made of it for
+//! a topic with a codec of its own in `recompress`.
 //!
 //! All batches that are looked into have been framed and their checksum is good; their records may be anything still.
 
@@ -16,12 +17,14 @@ use model::{
 use zerocopy::FromBytes;
 
 pub mod produce;
+pub mod recompress;
 
 use crate::compression::{DecompressError, decompress};
 pub use crate::index::TimestampOffset;
 pub use produce::{
     ProduceError, ProduceRules, RecordError, RecordProblem, validate_but_crc, validate_produce,
 };
+pub use recompress::{Codec, recompress};
 
 const LOG_APPEND_TIME_BIT: i16 = 0x08;
 

@@ -3,9 +3,12 @@
 use engine::{
     compression::{compress, decompress},
     properties::names::SegmentFile,
-    records::{ProduceRules, find_timestamp, max_timestamp_record, stamp, validate_produce},
+    records::{
+        Codec, ProduceRules, find_timestamp, max_timestamp_record, recompress, stamp, validate_produce,
+    },
 };
 use model::{BatchView, Compression, LeaderEpoch, Offset, Timestamp, TimestampType, batch::record::Records};
+use zerocopy::IntoBytes;
 
 mod golden;
 use golden::{batches, files};
@@ -138,4 +141,54 @@ fn what_clients_send_is_taken() {
         }
     }
     assert!(count > 100);
+}
+
+#[test]
+fn what_clients_send_is_packed_anew_by_every_codec() {
+    let rules = ProduceRules {
+        message_bytes_max: 1 << 20,
+        segment_bytes_max: 1 << 20,
+        timestamp_type: TimestampType::CreateTime,
+        timestamp_before_max_ms: i64::MAX,
+        timestamp_after_max_ms: 3_600_000,
+        compacted: false,
+        walk_records: false,
+        decompressed_bytes_max: BYTES_MAX,
+    };
+    let mut count = 0;
+    let clients = ["java", "kcat", "python"];
+    let mut dirs: Vec<_> = CODECS.iter().flat_map(|(n, _)| clients.map(|c| format!("{c}-{n}-0"))).collect();
+    dirs.extend(["plain-0".to_owned(), "idempotent-0".to_owned()]);
+    for dir in dirs {
+        for (_, log) in files(&dir, SegmentFile::Log) {
+            for view in batches(&log).into_iter().map(|(_, view)| view) {
+                let mut sent = view.bytes().to_vec();
+                stamp(&mut sent, Offset(0), LeaderEpoch(-1));
+                let unfold = |view: &BatchView<'_>| {
+                    let codec = view.header().compression().expect("a codec");
+                    decompress(codec, view.payload(), BYTES_MAX).expect("a payload").into_owned()
+                };
+                for (_, compression) in CODECS {
+                    let codec = Codec { compression, level: None };
+                    let (header, packed) =
+                        recompress(&sent, &rules, codec, view.header().max_timestamp()).unwrap();
+                    let Some(packed) = packed else {
+                        assert_eq!(header.compression(), Ok(compression), "{dir}");
+                        continue;
+                    };
+                    let packed = BatchView::check(&packed).expect("a batch");
+                    assert_eq!(packed.header().compression(), Ok(compression), "{dir}");
+                    // Clients are honest: nothing but codec, length and checksum differs.
+                    let mut same = *packed.header();
+                    same.length = header.length;
+                    same.crc = header.crc;
+                    same.attributes = header.attributes;
+                    assert_eq!(same.as_bytes(), header.as_bytes(), "{dir}");
+                    assert!(unfold(&packed) == unfold(&view), "{dir} {compression:?}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 100, "{count}");
 }

@@ -1,5 +1,5 @@
-//! A record batch from a client or a disk: framed, checked, judged against a topic's rules, looked into by timestamp and
-//! unpacked with a limit.
+//! A record batch from a client or a disk: framed, checked, judged against a topic's rules, packed anew by another codec,
+//! looked into by timestamp and unpacked with a limit.
 //!
 //! Byte 0 says how the rest is prepared; without `SEAL` nearly every input ends at the checksum.
 
@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use engine::{
     compression::decompress,
     records::{
-        EndMarker, ProduceRules, find_timestamp, max_timestamp_record, restamp_log_append_time, stamp,
-        validate_but_crc, validate_produce,
+        Codec, EndMarker, ProduceRules, find_timestamp, max_timestamp_record, recompress,
+        restamp_log_append_time, stamp, validate_but_crc, validate_produce,
     },
 };
 use model::{
-    BatchView, Compression, LeaderEpoch, Offset, Timestamp, TimestampType,
+    BatchHeader, BatchView, Compression, LeaderEpoch, Offset, Timestamp, TimestampType,
     batch::{CRC_FROM, HEADER_BYTES, crc32c, record::Records},
 };
 
@@ -28,15 +28,19 @@ const BOUNDED_TIME: u8 = 0x08;
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const UNPACKED_BYTES_MAX: usize = 1 << 20;
 
+const CODECS: [Compression; 5] =
+    [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let flags = input.u8();
     let batch =
         if flags & SEAL != 0 { Cow::Owned(sealed(input.rest())) } else { Cow::Borrowed(input.rest()) };
     judge(&batch, &rules(flags));
+    repack(&batch, &rules(flags));
     look_inside(&batch);
-    for compression in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
-        unpack(compression, input.rest());
+    for compression in &CODECS[1..] {
+        unpack(*compression, input.rest());
     }
 }
 
@@ -104,6 +108,31 @@ fn judge(batch: &[u8], rules: &ProduceRules) {
         assert!(found.is_none_or(|f| f.offset <= max.offset));
     }
     placed(batch);
+}
+
+/// What a topic with a codec of its own makes of a batch is a batch that a client could have sent, of the same records.
+fn repack(batch: &[u8], rules: &ProduceRules) {
+    for compression in CODECS {
+        let codec = Codec { compression, level: Some(1) };
+        let Ok((header, packed)) = recompress(batch, rules, codec, NOW) else { continue };
+        let Some(packed) = packed else {
+            assert!(header.compression() == Ok(compression) && validate_produce(batch, rules, NOW).is_ok());
+            continue;
+        };
+        let repacked = validate_produce(&packed, rules, NOW).expect("good, by the same rules");
+        assert_eq!(repacked.compression(), Ok(compression));
+        assert_eq!(repacked.record_count(), header.record_count());
+        let unfold = |header: &BatchHeader, batch: &[u8]| {
+            decompress(
+                header.compression().expect("known"),
+                &batch[HEADER_BYTES..],
+                rules.decompressed_bytes_max,
+            )
+            .expect("it was walked")
+            .into_owned()
+        };
+        assert!(unfold(&header, batch) == unfold(&repacked, &packed), "other records");
+    }
 }
 
 /// What the broker itself does to a batch keeps it a batch.

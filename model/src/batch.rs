@@ -62,6 +62,19 @@ pub enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// As it stands in a batch's attributes.
+    pub fn id(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TimestampType {
     CreateTime,

@@ -131,7 +131,7 @@ impl Open {
         let meta = BatchMeta {
             base_offset: 0,
             leader_epoch: -1,
-            attributes: attributes(compression),
+            attributes: compression.id(),
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
             record_count: self.count,
@@ -141,16 +141,6 @@ impl Open {
             Compression::None => build_batch(meta, &self.payload),
             codec => build_batch(meta, &engine::compression::compress(codec, None, &self.payload)),
         }
-    }
-}
-
-fn attributes(compression: Compression) -> i16 {
-    match compression {
-        Compression::None => 0,
-        Compression::Gzip => 1,
-        Compression::Snappy => 2,
-        Compression::Lz4 => 3,
-        Compression::Zstd => 4,
     }
 }
 

@@ -5,6 +5,8 @@
 //! Unlike Apache Kafka, which walks every record of every batch, the header's largest timestamp is believed otherwise,
 //! and a batch that calls itself LogAppendTime is refused on every topic.
 
+use std::borrow::Cow;
+
 use model::{
     BatchError, BatchHeader, BatchView, Compression, ErrorCode, Timestamp, TimestampType, batch::CRC_FROM,
 };
@@ -77,7 +79,10 @@ impl ProduceError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Corrupt(_) => ErrorCode::CorruptMessage,
-            Self::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
+            // A producer splits a batch that is refused with this code, so it comes through in parts.
+            Self::MessageTooLarge { .. } | Self::BadPayload(DecompressError::TooLarge { .. }) => {
+                ErrorCode::MessageTooLarge
+            }
             Self::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
             Self::UnsupportedCompression(_) => ErrorCode::UnsupportedCompressionType,
             Self::InvalidRecord(_) | Self::BadPayload(_) | Self::KeylessRecords(_) => {
@@ -123,7 +128,7 @@ const MAGIC_AT: usize = 16;
 const _: () = assert!(MAGIC_AT < CRC_FROM);
 
 /// Exactly one batch of magic 2, of a size that the topic takes.
-fn frame_one<'a>(bytes: &'a [u8], rules: &ProduceRules) -> Result<BatchView<'a>, ProduceError> {
+pub(super) fn frame_one<'a>(bytes: &'a [u8], rules: &ProduceRules) -> Result<BatchView<'a>, ProduceError> {
     if bytes.is_empty() {
         return Err(ProduceError::InvalidRecord("exactly one record batch is wanted, there is none"));
     }
@@ -138,14 +143,15 @@ fn frame_one<'a>(bytes: &'a [u8], rules: &ProduceRules) -> Result<BatchView<'a>,
     if view.header().base_offset.get() != 0 {
         return Err(ProduceError::InvalidRecord("the base offset is not 0"));
     }
-    let (bytes, bytes_max) = (bytes.len(), rules.message_bytes_max);
-    if bytes > bytes_max {
-        return Err(ProduceError::MessageTooLarge { bytes, bytes_max });
-    }
+    fits_a_batch(bytes.len(), rules)?;
     Ok(view)
 }
 
-fn validate(view: &BatchView<'_>, rules: &ProduceRules, now: Timestamp) -> Result<(), ProduceError> {
+pub(super) fn validate(
+    view: &BatchView<'_>,
+    rules: &ProduceRules,
+    now: Timestamp,
+) -> Result<(), ProduceError> {
     let header = view.header();
     validate_header(view)?;
     let suspect = rules.timestamp_type == TimestampType::CreateTime
@@ -154,20 +160,26 @@ fn validate(view: &BatchView<'_>, rules: &ProduceRules, now: Timestamp) -> Resul
     let lower_limit =
         rules.timestamp_type == TimestampType::CreateTime && rules.timestamp_before_max_ms < i64::MAX;
     if rules.walk_records || rules.compacted || (!compressed && (suspect || lower_limit)) {
-        validate_records(view, rules, now)?;
+        walk(header, &unfold(view, rules)?, rules, now)?;
     }
     if suspect {
         // Compressed, or the header says what no record does.
         return Err(ProduceError::InvalidTimestamp(vec![]));
     }
-    let (bytes, bytes_max) = (view.bytes().len(), rules.segment_bytes_max);
-    if bytes > bytes_max {
-        return Err(ProduceError::LargerThanSegment { bytes, bytes_max });
-    }
-    Ok(())
+    fits_a_segment(view.bytes().len(), rules)
 }
 
-fn validate_header(view: &BatchView<'_>) -> Result<(), ProduceError> {
+pub(super) fn fits_a_batch(bytes: usize, rules: &ProduceRules) -> Result<(), ProduceError> {
+    let bytes_max = rules.message_bytes_max;
+    if bytes > bytes_max { Err(ProduceError::MessageTooLarge { bytes, bytes_max }) } else { Ok(()) }
+}
+
+pub(super) fn fits_a_segment(bytes: usize, rules: &ProduceRules) -> Result<(), ProduceError> {
+    let bytes_max = rules.segment_bytes_max;
+    if bytes > bytes_max { Err(ProduceError::LargerThanSegment { bytes, bytes_max }) } else { Ok(()) }
+}
+
+pub(super) fn validate_header(view: &BatchView<'_>) -> Result<(), ProduceError> {
     let header = view.header();
     if view.check_dense().is_err() {
         return Err(ProduceError::InvalidRecord("record count and last offset delta disagree"));
@@ -187,20 +199,32 @@ fn validate_header(view: &BatchView<'_>) -> Result<(), ProduceError> {
     Ok(())
 }
 
-fn validate_records(view: &BatchView<'_>, rules: &ProduceRules, now: Timestamp) -> Result<(), ProduceError> {
-    const MALFORMED: ProduceError = ProduceError::InvalidRecord("the records do not parse");
-    let header = view.header();
-    let payload = payload_of(view, rules.decompressed_bytes_max).map_err(|error| match error {
+const MALFORMED: ProduceError = ProduceError::InvalidRecord("the records do not parse");
+
+/// The records as they were before the producer compressed them.
+pub(super) fn unfold<'a>(view: &BatchView<'a>, rules: &ProduceRules) -> Result<Cow<'a, [u8]>, ProduceError> {
+    payload_of(view, rules.decompressed_bytes_max).map_err(|error| match error {
         RecordsError::Decompress(error) => ProduceError::BadPayload(error),
         RecordsError::Batch(_) => MALFORMED,
-    })?;
+    })
+}
+
+/// Looks at each record. Answers the largest timestamp.
+pub(super) fn walk(
+    header: &BatchHeader,
+    payload: &[u8],
+    rules: &ProduceRules,
+    now: Timestamp,
+) -> Result<Timestamp, ProduceError> {
     let mut errors = vec![];
-    for (record, batch_index) in Walk::new(&payload, header.record_count()).zip(0..) {
+    let mut max_timestamp = Timestamp::NONE;
+    for (record, batch_index) in Walk::new(payload, header.record_count()).zip(0..) {
         let record = record.map_err(|_| MALFORMED)?;
         if record.offset_delta != batch_index {
             return Err(ProduceError::InvalidRecord("the records' offsets are not consecutive"));
         }
         let timestamp = timestamp_of(header, &record);
+        max_timestamp = max_timestamp.max(timestamp);
         let problem = if rules.compacted && record.key.is_none() {
             RecordProblem::NoKey
         } else if rules.timestamp_type == TimestampType::CreateTime && is_out_of_range(timestamp, rules, now)
@@ -216,7 +240,7 @@ fn validate_records(view: &BatchView<'_>, rules: &ProduceRules, now: Timestamp) 
     match errors.iter().any(|e| e.problem != RecordProblem::NoKey) {
         true => Err(ProduceError::InvalidTimestamp(errors)),
         false if !errors.is_empty() => Err(ProduceError::KeylessRecords(errors)),
-        false => Ok(()),
+        false => Ok(max_timestamp),
     }
 }
 

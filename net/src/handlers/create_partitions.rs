@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, rc::Rc};
 
-use coordinator::controller::CreatePartitions;
+use coordinator::{Refusal, controller::CreatePartitions};
 use engine::Disk;
 use model::BrokerId;
 
@@ -38,14 +38,10 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
                 other => vec![Err(other.refusal()); count],
             };
         let created = granted.merge(created);
-        let entry = |(name, created): (&String, _)| {
-            let (error_code, error_message) = outcome_of(created);
-            CreatePartitionsTopicResult { name: name.into(), error_code, error_message }
-        };
         let mut seen = BTreeSet::new();
         // A name that comes twice is refused, and that is told once.
         let once = names.iter().zip(&created).filter(|(name, _)| seen.insert(*name));
-        let results = once.map(entry).collect();
+        let results = once.map(|(name, created)| entry(name, created)).collect();
         granted.tell(Step::answer(&request, &Response { results, ..Response::default() }))
     }))
 }
@@ -55,6 +51,11 @@ fn new_partitions<D: Disk>(shard: &Shard<D>, asked: &CreatePartitions) -> usize 
     let before = shard.local_image().topic(&asked.topic).map(|topic| topic.partitions.len());
     let count = usize::try_from(asked.count).unwrap_or(0);
     before.map_or(0, |before| count.saturating_sub(before))
+}
+
+fn entry<'a>(name: &'a str, created: &'a Result<(), Refusal>) -> CreatePartitionsTopicResult<'a> {
+    let (error_code, error_message) = outcome_of(created);
+    CreatePartitionsTopicResult { name: name.into(), error_code, error_message }
 }
 
 fn read(topic: CreatePartitionsTopicView<'_>) -> CreatePartitions {

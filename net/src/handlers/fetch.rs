@@ -15,7 +15,10 @@ mod zstd;
 
 use std::{rc::Rc, time::Duration};
 
-use coordinator::quotas::{QuotaKind, Rule};
+use coordinator::{
+    config::CompressionType,
+    quotas::{QuotaKind, Rule},
+};
 use engine::Disk;
 use model::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicPartition};
 use replication::Isolation;
@@ -145,7 +148,7 @@ async fn fetch<D: Disk>(shard: &Rc<Shard<D>>, head: Head, context: &Context, lim
     let mut fetched: Vec<Option<Fetched>> = Vec::with_capacity(context.wants.len());
     let mut parts: Vec<(usize, TopicPartition, FetchPart)> = Vec::new();
     for (place, want) in context.wants.iter().enumerate() {
-        match resolve(shard, want) {
+        match resolve(shard, head.version, want) {
             Ok(part) => {
                 parts.push((place, part.id, part));
                 fetched.push(None);
@@ -164,13 +167,17 @@ async fn fetch<D: Disk>(shard: &Rc<Shard<D>>, head: Head, context: &Context, lim
     fetched
 }
 
-fn resolve<D: Disk>(shard: &Shard<D>, want: &Want) -> Result<FetchPart, ErrorCode> {
+fn resolve<D: Disk>(shard: &Shard<D>, version: i16, want: &Want) -> Result<FetchPart, ErrorCode> {
     let image = shard.local_image();
     let topic = match &want.topic {
         TopicKey::Name(name) => Named::Name(name).find(&image)?,
         TopicKey::Id(id) => Named::Id(*id).find(&image)?,
     };
     let (id, _) = find_partition(topic, want.partition)?;
+    // Told before the first such batch is there, as Apache Kafka does: this client will never get on.
+    if version < ZSTD_FROM && shard.topic_config(topic).compression_type == CompressionType::Zstd {
+        return Err(ErrorCode::UnsupportedCompressionType);
+    }
     Ok(FetchPart {
         id,
         leader_epoch: want.leader_epoch,

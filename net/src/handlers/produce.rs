@@ -3,20 +3,22 @@
 //!
 //! Two stages. In the first, which runs before the next request of the connection is read, each batch is checked and
 //! handed to its owner, one message a shard; so its place in the log is settled. In the second the answers come in,
-//! when the bytes are safe, while later requests are under way.
+//! when the bytes are safe, while later requests are under way. Batches for topics with a codec of their own take longer
+//! in the first stage (`recompress`).
 //!
 //! Unlike Apache Kafka, acks=1 is answered when the record is on stable storage here, not when it is in memory.
 
 mod answer;
+mod recompress;
 
 use std::{rc::Rc, time::Duration};
 
 use coordinator::TopicConfig;
 use engine::{
     Disk,
-    records::{ProduceError, ProduceRules, validate_produce},
+    records::{Codec, ProduceError, ProduceRules, validate_produce},
 };
-use model::{Compression, ErrorCode, Timestamp, TopicId, TopicPartition};
+use model::{BatchHeader, Compression, ErrorCode, Millis, Timestamp, TopicId};
 
 use self::answer::{Part, Refused, Topic, respond};
 use super::{
@@ -33,7 +35,8 @@ use crate::{
     wire::messages::produce::RequestView,
 };
 
-/// A compressed batch may unfold to this much where its records are looked at (compacted topics).
+/// A compressed batch may unfold to this much where its records are looked at (compacted topics, topics with a codec of
+/// their own), or to the largest batch that the topic takes if that is more.
 const UNFOLDED_BYTES_MAX: usize = 64 << 20;
 /// zstd came with this version: older clients could not read it back.
 const ZSTD_FROM: i16 = 7;
@@ -50,11 +53,20 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         -1 => Acks::All,
         _ => return Ok(refuse_acks(&request, &view)),
     };
-    let stage = Stage { shard, request: &request, acks, now: shard.clock().wall() };
-    let (topics, batches) = stage.check(&view);
-    let asked = stage.send(batches, view.timeout_ms);
+    let terms = Terms {
+        head: request.head(),
+        acks,
+        transactional: view.transactional_id.is_some(),
+        deadline: shard.clock().now() + Duration::from_millis(view.timeout_ms.max(0) as u64),
+        now: shard.clock().wall(),
+    };
+    let (topics, batches) = Stage { shard, request: &request, terms }.check(&view);
+    if batches.iter().any(|batch| batch.repack.is_some()) {
+        return Ok(Step::wait(recompress::run(shard.clone(), terms, topics, batches)));
+    }
+    let asked = terms.send(shard, batches);
     // The frame, with its records, is let go of here; they are in pages, or on their way to them.
-    let ended = finish(shard.clone(), request.head(), acks, topics, asked);
+    let ended = finish(shard.clone(), terms, topics, asked);
     Ok(Step::Ordered(Box::pin(ended)))
 }
 
@@ -67,16 +79,37 @@ fn refuse_acks(request: &Request, view: &RequestView<'_>) -> Step {
     respond(request.head(), &topics, &produced, |_| None)
 }
 
+/// What a request says of all its batches.
+#[derive(Clone, Copy)]
+struct Terms {
+    head: Head,
+    acks: Acks,
+    transactional: bool,
+    deadline: Millis,
+    now: Timestamp,
+}
+
 /// The first stage.
 struct Stage<'a, D: Disk> {
     shard: &'a Rc<Shard<D>>,
     request: &'a Request,
-    acks: Acks,
-    now: Timestamp,
+    terms: Terms,
 }
 
-/// A batch for its owner, with its place in the request.
-type Batch = (usize, TopicPartition, ProducePart);
+/// A batch for its owner.
+struct Batch {
+    /// In the request.
+    place: usize,
+    part: ProducePart,
+    /// What is still to be done to it, the checks included.
+    repack: Option<Repack>,
+}
+
+/// For a topic that has a codec of its own.
+struct Repack {
+    rules: ProduceRules,
+    codec: Codec,
+}
 
 impl<D: Disk> Stage<'_, D> {
     fn check(&self, view: &RequestView<'_>) -> (Vec<Topic>, Vec<Batch>) {
@@ -89,10 +122,10 @@ impl<D: Disk> Stage<'_, D> {
             };
             topics.push(Topic::of(&topic, |index, records| {
                 self.shard.metrics().records_bytes_in.add(records.len() as u64);
-                let part = match self.check_part(view, named, index, records) {
-                    Ok(part) => {
+                let part = match self.check_part(named, index, records) {
+                    Ok((part, repack)) => {
                         let id = part.id;
-                        batches.push((place, id, part));
+                        batches.push(Batch { place, part, repack });
                         Part::Sent(id)
                     }
                     Err(refused) => Part::Refused(refused),
@@ -106,11 +139,10 @@ impl<D: Disk> Stage<'_, D> {
 
     fn check_part(
         &self,
-        view: &RequestView<'_>,
         named: Named<'_>,
         index: i32,
         records: &[u8],
-    ) -> Result<ProducePart, Refused> {
+    ) -> Result<(ProducePart, Option<Repack>), Refused> {
         let image = self.shard.local_image();
         let topic = named.find(&image).map_err(Refused::code)?;
         let (id, _) = find_partition(topic, index).map_err(Refused::code)?;
@@ -118,35 +150,47 @@ impl<D: Disk> Stage<'_, D> {
             return Err(Refused::code(ErrorCode::InvalidTopicException));
         }
         let config = self.shard.topic_config(topic);
-        let header =
-            validate_produce(records, &rules(&config), self.now).map_err(|e| Refused::of_batch(&e))?;
-        if header.compression() == Ok(Compression::Zstd) && self.request.version < ZSTD_FROM {
+        let rules = rules(&config);
+        let repack = recompress::codec(&config).map(|codec| Repack { rules, codec });
+        if repack.is_none() {
+            let header =
+                validate_produce(records, &rules, self.terms.now).map_err(|e| Refused::of_batch(&e))?;
+            self.terms.admit(&header)?;
+        }
+        let isr_min =
+            if self.terms.acks == Acks::All { config.min_insync_replicas.max(0) as usize } else { 0 };
+        Ok((ProducePart { id, batch: self.request.share(records), isr_min }, repack))
+    }
+}
+
+impl Terms {
+    /// What the request says of a batch that is good by itself.
+    fn admit(&self, header: &BatchHeader) -> Result<(), Refused> {
+        if header.compression() == Ok(Compression::Zstd) && self.head.version < ZSTD_FROM {
             return Err(Refused::code(ErrorCode::UnsupportedCompressionType));
         }
-        if header.is_transactional() || view.transactional_id.is_some() {
+        if header.is_transactional() || self.transactional {
             // No transactional id is known here: InitProducerId hands none out.
             return Err(Refused::code(ErrorCode::InvalidProducerIdMapping));
         }
-        let isr_min = if self.acks == Acks::All { config.min_insync_replicas.max(0) as usize } else { 0 };
-        Ok(ProducePart { id, batch: self.request.share(records), isr_min })
+        Ok(())
     }
 
     /// One message to each owner, in the order of the request.
-    fn send(&self, batches: Vec<Batch>, timeout_ms: i32) -> Vec<(Asked<D>, Places)> {
-        let deadline = self.shard.clock().now() + Duration::from_millis(timeout_ms.max(0) as u64);
+    fn send<D: Disk>(&self, shard: &Shard<D>, batches: Vec<Batch>) -> Vec<(Asked<D>, Places)> {
         let ask = |(owner, parts, places)| {
-            let ask = Ask::Produce(ProduceAsk { acks: self.acks, deadline, parts });
-            (self.shard.asks().ask(owner, ask), places)
+            let ask = Ask::Produce(ProduceAsk { acks: self.acks, deadline: self.deadline, parts });
+            (shard.asks().ask(owner, ask), places)
         };
-        Scatter::new(self.shard.count(), batches).into_groups().map(ask).collect()
+        let batches = batches.into_iter().map(|batch| (batch.place, batch.part.id, batch.part));
+        Scatter::new(shard.count(), batches).into_groups().map(ask).collect()
     }
 }
 
 /// The second stage.
 async fn finish<D: Disk>(
     shard: Rc<Shard<D>>,
-    head: Head,
-    acks: Acks,
+    terms: Terms,
     topics: Vec<Topic>,
     asked: Vec<(Asked<D>, Places)>,
 ) -> Step {
@@ -161,7 +205,7 @@ async fn finish<D: Disk>(
         produced.unwrap_or_else(|| part.produced_at_once())
     };
     let produced: Vec<Produced> = parts.zip(produced).map(ended).collect();
-    if acks == Acks::None {
+    if terms.acks == Acks::None {
         // A producer that waits for no answer learns of an error by the end of the connection.
         return match produced.iter().find(|p| p.code != ErrorCode::None) {
             Some(failed) => Step::Close(format!("a produce with acks=0 failed: {:?}", failed.code)),
@@ -169,7 +213,7 @@ async fn finish<D: Disk>(
         };
     }
     let image = shard.local_image();
-    respond(head, &topics, &produced, |id| {
+    respond(terms.head, &topics, &produced, |id| {
         let partition = image.partition(id.topic, id.partition)?;
         Some((partition.leader.map_or(-1, |leader| leader.0), partition.leader_epoch.0))
     })
@@ -184,7 +228,7 @@ fn rules(config: &TopicConfig) -> ProduceRules {
         timestamp_after_max_ms: config.message_timestamp_after_max_ms,
         compacted: config.cleanup_policy.compact,
         walk_records: false,
-        decompressed_bytes_max: UNFOLDED_BYTES_MAX,
+        decompressed_bytes_max: UNFOLDED_BYTES_MAX.max(config.max_message_bytes.max(0) as usize),
     }
 }
 

@@ -66,7 +66,10 @@ fn set_and_delete() {
     check(&[("gone", "7")], Delete, "gone", "", Ok(&[]));
     check(&[], Set, "no.such.key", "1", Err(InvalidConfig));
     check(&[], Set, "retention.ms", "soon", Err(InvalidConfig));
-    check(&[], Set, "compression.type", "lz4", Err(InvalidConfig));
+    check(&[], Set, "compression.type", "lz4", Ok(&[("compression.type", "lz4")]));
+    check(&[], Set, "compression.type", "lz5", Err(InvalidConfig));
+    check(&[], Set, "compression.gzip.level", "0", Err(InvalidConfig));
+    check(&[], Set, "remote.storage.enable", "true", Err(InvalidConfig));
     check(&[], Set, "cleanup.policy", "compact", Ok(&[("cleanup.policy", "compact")]));
     check(&[], Set, "durability", "memory", Ok(&[("durability", "memory")]));
 }

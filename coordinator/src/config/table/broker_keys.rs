@@ -39,7 +39,10 @@ pub(super) const KEYS: &[ConfigKey] = &[
     boolean("auto.leader.rebalance.enable", "true", "Whether leadership returns to the preferred replicas by itself.").high(),
     long("leader.imbalance.check.interval.seconds", "300", "How often leadership is compared with the preferred replicas.").min(1).high(),
     string("compression.type", "producer", "How records are compressed in the log, unless the topic says; 'producer' keeps what was sent.")
-        .one_of(COMPRESSION_TYPES).only(&["producer"], NO_RECOMPRESSION).high().cluster_wide(),
+        .one_of(COMPRESSION_TYPES).high().cluster_wide(),
+    int("compression.gzip.level", "-1", "Level of gzip when the broker compresses, unless the topic says.").rule(Rule::GzipLevel).cluster_wide(),
+    int("compression.lz4.level", "9", "Level of lz4 when the broker compresses; every level is the fast one here.").between(1, 17).cluster_wide(),
+    int("compression.zstd.level", "3", "Level of zstd when the broker compresses, unless the topic says.").between(-131_072, 22).cluster_wide(),
     int("message.max.bytes", "1048588", "Largest record batch, unless the topic says.").min(0).high().cluster_wide(),
     int("fetch.max.bytes", "57671680", "Most record bytes in the answer to one fetch.").min(1024),
     int("max.incremental.fetch.session.cache.slots", "1000", "Most fetch sessions the broker remembers.").min(0),

@@ -78,9 +78,6 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("log.flush.start.offset.checkpoint.interval.ms", "60000", "How often log start offsets are saved.").min(0).high().inert(),
     long("log.local.retention.bytes", "-2", "Size of the part of a tiered partition that stays on the broker's own disk.").min(-2).cluster_wide().inert(),
     long("log.local.retention.ms", "-2", "Age of the part of a tiered partition that stays on the broker's own disk.").min(-2).cluster_wide().inert(),
-    int("compression.gzip.level", "-1", "Level of gzip when the broker compresses.").rule(Rule::GzipLevel).cluster_wide().inert(),
-    int("compression.lz4.level", "9", "Level of lz4 when the broker compresses.").between(1, 17).cluster_wide().inert(),
-    int("compression.zstd.level", "3", "Level of zstd when the broker compresses.").between(-131_072, 22).cluster_wide().inert(),
     // Kafka's coordinators.
     int("group.coordinator.threads", "4", "Threads of the group coordinator.").min(1).high().inert(),
     int("group.coordinator.background.threads", "2", "Threads of the group coordinator for longer work.").min(1).high().inert(),

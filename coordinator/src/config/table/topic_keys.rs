@@ -8,13 +8,13 @@ pub(super) const KEYS: &[ConfigKey] = &[
         "What happens to old segments: 'delete' drops them by time and size, 'compact' keeps the last record of each key, both together do both, and an empty list keeps everything.")
         .rule(Rule::EachOf(&["compact", "delete"])).or_broker(&[same("log.cleanup.policy")]),
     int("compression.gzip.level", "-1", "Level of gzip when the broker compresses; -1 is the codec's own default.")
-        .rule(Rule::GzipLevel).inert().or_broker(&[same("compression.gzip.level")]),
-    int("compression.lz4.level", "9", "Level of lz4 when the broker compresses.")
-        .between(1, 17).inert().or_broker(&[same("compression.lz4.level")]),
+        .rule(Rule::GzipLevel).or_broker(&[same("compression.gzip.level")]),
+    int("compression.lz4.level", "9", "Level of lz4 when the broker compresses; every level is the fast one here.")
+        .between(1, 17).or_broker(&[same("compression.lz4.level")]),
     string("compression.type", "producer", "How records are compressed in the log; 'producer' keeps what the producer sent.")
-        .one_of(COMPRESSION_TYPES).only(&["producer"], NO_RECOMPRESSION).or_broker(&[same("compression.type")]),
+        .one_of(COMPRESSION_TYPES).or_broker(&[same("compression.type")]),
     int("compression.zstd.level", "3", "Level of zstd when the broker compresses.")
-        .between(-131_072, 22).inert().or_broker(&[same("compression.zstd.level")]),
+        .between(-131_072, 22).or_broker(&[same("compression.zstd.level")]),
     long("delete.retention.ms", "86400000",
         "How long a delete marker stays in a compacted topic, so that a reader that began before it still sees it.")
         .min(0).or_broker(&[same("log.cleaner.delete.retention.ms")]),

@@ -107,9 +107,24 @@ fn a_stored_value_that_is_not_allowed_here_is_passed_over() {
         &[
             ("t", "segment.bytes", "many"),
             ("", "log.segment.bytes", "2000003"),
-            ("t", "compression.type", "gzip"),
+            ("t", "compression.type", "brotli"),
+            ("1", "compression.type", "zstd"),
         ],
     );
     assert_eq!(config.segment_bytes, 2_000_003);
-    assert_eq!(config.compression_type, CompressionType::Producer);
+    assert_eq!(config.compression_type, CompressionType::Zstd);
+}
+
+#[test]
+fn a_codec_is_the_brokers_until_the_topic_has_its_own() {
+    let file = [("compression.type", "gzip"), ("compression.zstd.level", "7")];
+    let of = |configs: &[_]| {
+        let config = resolve(&file, configs);
+        (config.compression_type, config.compression_gzip_level, config.compression_zstd_level)
+    };
+    assert_eq!(of(&[]), (CompressionType::Gzip, -1, 7));
+    assert_eq!(of(&[("", "compression.gzip.level", "9")]), (CompressionType::Gzip, 9, 7));
+    let own = [("t", "compression.type", "uncompressed"), ("", "compression.type", "zstd")];
+    assert_eq!(of(&own), (CompressionType::Uncompressed, -1, 7));
+    assert_eq!(of(&[("t", "compression.type", "producer")]).0, CompressionType::Producer);
 }

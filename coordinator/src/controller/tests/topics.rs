@@ -64,7 +64,8 @@ fn what_cannot_be_created_is_refused_with_kafkas_code() {
     check(with(&[("retention.ms", Option::None)]), InvalidConfig);
     check(with(&[("retention.ms", Some("x"))]), InvalidConfig);
     check(with(&[("nope", Some("1"))]), InvalidConfig);
-    check(with(&[("compression.type", Some("lz4"))]), InvalidConfig);
+    check(with(&[("compression.type", Some("lz4"))]), None);
+    check(with(&[("compression.type", Some("lz5"))]), InvalidConfig);
     check(with(&[("retention.ms", Some("1")), ("retention.ms", Some("2"))]), InvalidRequest);
     check(with(&[("min.compaction.lag.ms", Some("9")), ("max.compaction.lag.ms", Some("5"))]), InvalidConfig);
 }

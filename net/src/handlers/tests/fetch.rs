@@ -326,6 +326,16 @@ fn zstd_is_kept_from_old_clients() {
 }
 
 #[test]
+fn a_topic_that_will_be_zstd_is_kept_from_old_clients_at_once() {
+    let mut world = World::of(2);
+    world.topic("t", 1, &[("compression.type", "zstd")]);
+    for (version, expected) in [(9, ErrorCode::UnsupportedCompressionType), (10, ErrorCode::None)] {
+        let part = one(&mut world, version, &now("t", vec![partition(0, 0)]));
+        assert_eq!(part.code, expected, "version {version}");
+    }
+}
+
+#[test]
 fn topics_by_id_that_nobody_has_are_unknown() {
     let mut world = world_with_records(2);
     let mut request = now("t", vec![partition(0, 0)]);

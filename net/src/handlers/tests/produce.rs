@@ -1,5 +1,6 @@
+use engine::compression::{compress, decompress};
 use model::{
-    BatchHeader, ErrorCode, TimestampType,
+    BatchHeader, Compression, ErrorCode, TimestampType,
     batch::{
         BatchView,
         record::{BatchMeta, Producer, build_batch, write_record},
@@ -298,6 +299,170 @@ fn a_topic_with_its_own_time_stamps_batches_and_says_so() {
     let view = BatchView::check(&stored).expect("the checksum is that of the stamped batch");
     assert_eq!(view.header().timestamp_type(), TimestampType::LogAppendTime);
     assert_eq!(view.header().max_timestamp(), WALL);
+}
+
+/// `count` records that pack well, by a codec of the client's.
+fn packed(codec: Compression, count: i32, producer: Producer) -> Vec<u8> {
+    let mut payload = vec![];
+    for n in 0..count {
+        let value = format!("record {n} {}", "of the wheel ".repeat(20));
+        write_record(&mut payload, n, i64::from(n), Some(b"k"), Some(value.as_bytes()), &[(b"h", None)]);
+    }
+    let meta = BatchMeta {
+        base_offset: 0,
+        leader_epoch: -1,
+        attributes: codec.id(),
+        base_timestamp: WALL.0 - 1000,
+        max_timestamp: WALL.0 - 1000 + i64::from(count) - 1,
+        record_count: count,
+        producer,
+    };
+    build_batch(meta, &compress(codec, None, &payload))
+}
+
+const CODECS: [(&str, Compression); 5] = [
+    ("uncompressed", Compression::None),
+    ("gzip", Compression::Gzip),
+    ("snappy", Compression::Snappy),
+    ("lz4", Compression::Lz4),
+    ("zstd", Compression::Zstd),
+];
+
+fn unpacked(batch: &[u8]) -> Vec<u8> {
+    let view = BatchView::check(batch).unwrap();
+    decompress(view.header().compression().unwrap(), view.payload(), 1 << 24).unwrap().into_owned()
+}
+
+#[test]
+fn a_topic_with_a_codec_of_its_own_packs_batches_anew() {
+    for shards in [1, 3] {
+        let mut world = World::of(shards);
+        let producer = Producer { id: 40, epoch: 0, base_sequence: 0 };
+        for (name, to) in CODECS {
+            world.topic(name, 5, &[("compression.type", name)]);
+            for (partition, (_, from)) in CODECS.into_iter().enumerate() {
+                let sent = packed(from, 100, producer);
+                for retry in [false, true] {
+                    let offset = produce(&mut world, name, partition as i32, &sent);
+                    assert_eq!(offset, 0, "a retry: {retry}");
+                }
+                let stored = super::fetch::records(&mut world, name, partition as i32, 0);
+                let header = *BatchView::check(&stored).unwrap().header();
+                assert_eq!(header.compression(), Ok(to), "from {from:?}");
+                assert_eq!(unpacked(&stored), unpacked(&sent), "{from:?} {to:?}");
+                if from == to {
+                    assert_eq!(stored[16..], sent[16..], "what has the codec already stays as it is");
+                }
+                let sequence =
+                    (header.producer_id.get(), header.producer_epoch.get(), header.base_sequence.get());
+                assert_eq!(sequence, (40, 0, 0));
+                assert_eq!(header.max_timestamp().0, WALL.0 - 1000 + 99);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_broker_may_have_a_codec_for_all_topics() {
+    let mut world = World::with(2, &[("compression.type", "zstd")]);
+    for (topic, configs, expected) in [
+        ("theirs", &[][..], Compression::Zstd),
+        ("own", &[("compression.type", "producer")], Compression::Gzip),
+    ] {
+        world.topic(topic, 1, configs);
+        produce(&mut world, topic, 0, &packed(Compression::Gzip, 50, Producer::NONE));
+        let stored = super::fetch::records(&mut world, topic, 0, 0);
+        assert_eq!(BatchHeader::read(&stored).unwrap().compression(), Ok(expected), "{topic}");
+    }
+}
+
+#[test]
+fn a_batch_may_be_packed_anew_and_get_the_brokers_time() {
+    let mut world = World::of(1);
+    world.topic("t", 1, &[("message.timestamp.type", "LogAppendTime"), ("compression.type", "lz4")]);
+    let sent = packed(Compression::Zstd, 10, Producer { id: 40, epoch: 0, base_sequence: 0 });
+    for _retry in [false, true] {
+        let entry = &send(&mut world, 8, -1, Topic::Name("t"), &[(0, Some(&sent))])[0];
+        assert_eq!((entry.error_code, entry.base_offset, entry.log_append_time_ms), (0, 0, WALL.0));
+    }
+    let stored = super::fetch::records(&mut world, "t", 0, 0);
+    let header = *BatchView::check(&stored).expect("the checksum is good").header();
+    assert_eq!(header.compression(), Ok(Compression::Lz4));
+    assert_eq!((header.timestamp_type(), header.max_timestamp()), (TimestampType::LogAppendTime, WALL));
+    assert_eq!(unpacked(&stored), unpacked(&sent));
+}
+
+#[test]
+fn what_comes_of_a_batch_has_its_limits_and_the_others_of_the_request_go_on() {
+    let mut world = World::of(2);
+    world.topic("t", 4, &[("compression.type", "uncompressed"), ("max.message.bytes", "5000")]);
+    let (large, small) =
+        (packed(Compression::Gzip, 100, Producer::NONE), packed(Compression::Gzip, 3, Producer::NONE));
+    assert!(large.len() < 5000 && unpacked(&large).len() > 5000);
+    let mut broken = small.clone();
+    broken[70] ^= 1;
+    let parts = [(0, &small), (1, &large), (2, &small), (3, &broken)].map(|(n, b)| (n, Some(&b[..])));
+    let entries = send(&mut world, 8, -1, Topic::Name("t"), &parts);
+    let codes: Vec<_> = entries.iter().map(|e| code(e.error_code)).collect();
+    let expected = [ErrorCode::None, ErrorCode::MessageTooLarge, ErrorCode::None, ErrorCode::CorruptMessage];
+    assert_eq!(codes, expected);
+    assert_eq!(world.partition("t", 1).watermarks().log_end.0, 0);
+    assert_eq!(world.partition("t", 2).watermarks().high.0, 3);
+}
+
+/// zstd that a client of an old version sends is refused, whatever the topic makes of it; what the topic packs by zstd
+/// is the business of who reads it.
+#[test]
+fn the_codec_of_the_topic_does_not_change_what_a_version_may_send() {
+    let mut world = World::of(1);
+    world.topic("gzip", 1, &[("compression.type", "gzip")]);
+    world.topic("zstd", 1, &[("compression.type", "zstd")]);
+    let sent = |codec| packed(codec, 5, Producer::NONE);
+    let mut check = |topic, codec, version, expected| {
+        let entry = &send(&mut world, version, -1, Topic::Name(topic), &[(0, Some(&sent(codec)))])[0];
+        assert_eq!(code(entry.error_code), expected, "{topic} {codec:?} {version}");
+    };
+    check("gzip", Compression::Zstd, 6, ErrorCode::UnsupportedCompressionType);
+    check("gzip", Compression::Zstd, 7, ErrorCode::None);
+    check("zstd", Compression::Gzip, 6, ErrorCode::None);
+}
+
+/// The next request of a connection starts when the first stage of this one has ended: the reader waits for it.
+#[test]
+fn packing_anew_keeps_the_order_of_a_connection() {
+    for shards in [1, 3] {
+        let mut world = World::of(shards);
+        world.topic("t", 6, &[("compression.type", "lz4")]);
+        for partition in 0..6 {
+            let (one, two) =
+                (packed(Compression::Gzip, 2, Producer::NONE), packed(Compression::None, 1, Producer::NONE));
+            let mut first = start(&world, 7, -1, Topic::Name("t"), &[(partition, Some(&one))]);
+            assert!(!first.lets_the_next_begin());
+            first.poll_first_stage();
+            assert!(first.lets_the_next_begin());
+            let mut second = start(&world, 7, -1, Topic::Name("t"), &[(partition, Some(&two))]);
+            second.poll_first_stage();
+            // Whichever is looked at first.
+            let second = entries(&world.look(&mut second).unwrap(), 7);
+            let first = entries(&world.look(&mut first).unwrap(), 7);
+            assert_eq!((first[0].base_offset, second[0].base_offset), (0, 2));
+        }
+    }
+}
+
+/// A few bytes unfold to many. They are sent to their owners in pieces, and each piece waits for room.
+#[test]
+fn what_a_request_unfolds_to_goes_out_in_pieces() {
+    let mut world = World::of(3);
+    world.topic("t", 40, &[("compression.type", "uncompressed"), ("durability", "memory")]);
+    let large = packed(Compression::Zstd, 3000, Producer::NONE);
+    let unfolded = unpacked(&large).len();
+    assert!(large.len() * 20 < unfolded && unfolded * 40 > 32 << 20, "{} {unfolded}", large.len());
+    let parts: Vec<_> = (0..40).map(|n| (n, Some(&large[..]))).collect();
+    let before = world.crossed;
+    let entries = send(&mut world, 7, -1, Topic::Name("t"), &parts);
+    assert!(entries.iter().all(|e| (e.error_code, e.base_offset) == (0, 0)), "{entries:?}");
+    assert!(world.crossed - before > 8, "{} messages", world.crossed - before);
 }
 
 #[test]

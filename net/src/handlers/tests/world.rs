@@ -407,6 +407,15 @@ impl Started {
         }
     }
 
+    /// Polls what the next request of the connection waits for, alone.
+    pub(crate) fn poll_first_stage(&mut self) {
+        let Some(Step::Wait(future)) = &mut self.0 else { panic!("nothing waits") };
+        let Poll::Ready(step) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("it waits for something")
+        };
+        self.0 = Some(step);
+    }
+
     /// May the next request of the connection begin?
     pub(crate) fn lets_the_next_begin(&self) -> bool {
         !matches!(self.0, Some(Step::Wait(_)))
