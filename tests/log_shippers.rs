@@ -35,9 +35,9 @@ fn rsyslog_is_installed(scratch: &Path) -> bool {
     let modules =
         "module(load=\"omkafka\") module(load=\"imkafka\") module(load=\"imfile\")\n*.* /dev/null\n";
     fs::write(&probe, modules).expect("the scratch directory is writable");
-    let tried =
-        Command::new("rsyslogd").arg("-N1").arg("-f").arg(&probe).stdout(Stdio::null()).stderr(Stdio::null());
-    tried.status().is_ok_and(|status| status.success())
+    let mut probe_run = Command::new("rsyslogd");
+    probe_run.arg("-N1").arg("-f").arg(&probe).stdout(Stdio::null()).stderr(Stdio::null());
+    probe_run.status().is_ok_and(|status| status.success())
 }
 
 /// One of the examples, at other places.

@@ -62,7 +62,7 @@ fn the_oracle_sees_what_is_wrong() {
     check(&format!("{head}# HELP c d\n# TYPE c gauge\n{head}"), "not in one piece");
     check(&format!("{head}a{{x=\"1\",x=\"2\"}} 1\n"), "twice");
     check(&format!("{head}a{{x=\"\\q\"}} 1\n"), "escaped");
-    check(&format!("{head}a{{x=\"1} 1\n"), "without an end");
+    check(&format!("{head}a{{x=\"1}} 1\n"), "without an end");
     check(&format!("{head}a one\n"), "no number");
     check("# HELP a b\n", "no TYPE");
     let head = "# HELP h b\n# TYPE h histogram\n";
