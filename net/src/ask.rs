@@ -210,4 +210,6 @@ pub struct DeletedRecords {
 pub struct Size {
     pub id: TopicPartition,
     pub bytes: u64,
+    /// Everything below is on stable storage here.
+    pub durable: Offset,
 }
