@@ -1,9 +1,11 @@
 //! The command line: what can be asked, and how it is explained. Only names and help stand here; what they do is in
 //! `cmd` and `serve`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub mod group;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,6 +15,7 @@ Examples:
   tailrace topic create logs -p 4                   a topic of four partitions
   seq 1000 | tailrace produce logs                  a record a line
   tailrace consume logs -o beginning -e             everything that is there, then exit
+  tailrace group describe readers                   how far a group is behind
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line or the configuration is wrong.";
 
@@ -74,6 +77,12 @@ pub enum Command {
         #[command(subcommand)]
         command: TopicCommand,
     },
+    /// List, describe and delete groups of consumers, and move their offsets
+    #[command(subcommand_required = true, arg_required_else_help = true, after_help = group::EXAMPLES)]
+    Group {
+        #[command(subcommand)]
+        command: group::GroupCommand,
+    },
     /// Send lines from a file or from standard input
     #[command(after_help = PRODUCE_EXAMPLES)]
     Produce(ProduceArgs),
@@ -134,14 +143,23 @@ pub enum TopicCommand {
         #[command(flatten)]
         broker: BrokerArgs,
     },
-    /// List the topics with their numbers of partitions
+    /// List the topics: partitions, records, size on disk
     List {
+        /// Also how fast they grow, measured for so long (2s, 500ms)
+        #[arg(long, value_name = "DURATION", value_parser = interval)]
+        rate: Option<Duration>,
         #[command(flatten)]
         broker: BrokerArgs,
     },
-    /// Show partitions, leaders, in-sync replicas and configuration of a topic
+    /// Show partitions, leaders, in-sync replicas, offsets, size and configuration of a topic
+    ///
+    /// START is the first offset, END the one behind the last record that can be read, DURABLE the one below which
+    /// everything is on stable storage (told by tailrace only), SIZE what the leader's log takes on disk.
     Describe {
         name: String,
+        /// Also how fast it grows, measured for so long (2s, 500ms)
+        #[arg(long, value_name = "DURATION", value_parser = interval)]
+        rate: Option<Duration>,
         /// Also the values that nobody has set
         #[arg(short = 'a', long)]
         all: bool,
@@ -279,6 +297,22 @@ impl Acks {
     }
 }
 
+/// Longest measurement: whoever wants to know what happens in an hour asks twice.
+const INTERVAL_MAX: Duration = Duration::from_secs(3600);
+
+/// `2s`, `500ms`, `1m`; a bare number is seconds.
+fn interval(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("", 1000)];
+    let parsed = units.iter().find_map(|(unit, ms)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(Duration::from_millis(number.checked_mul(*ms)?))
+    });
+    match parsed {
+        Some(interval) if !interval.is_zero() && interval <= INTERVAL_MAX => Ok(interval),
+        _ => Err("write it as 2s or 500ms, an hour at most".to_owned()),
+    }
+}
+
 /// `key=value`; a value may hold further equals signs, and may be empty.
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -305,6 +339,20 @@ mod tests {
         assert_eq!(cli.serve.shards, Some(2));
         let expected = [("a", "b=c"), ("d", "")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(cli.serve.options, expected);
+    }
+
+    #[test]
+    fn an_interval_has_a_unit() {
+        fn check(text: &str, expected: Option<u64>) {
+            assert_eq!(interval(text).ok().map(|interval| interval.as_millis() as u64), expected, "{text}");
+        }
+        check("2s", Some(2000));
+        check("500ms", Some(500));
+        check("1m", Some(60_000));
+        check("3", Some(3000));
+        for bad in ["", "0s", "s", "-1s", "2h", "1.5s", "61m", "99999999999999999999"] {
+            check(bad, None);
+        }
     }
 
     #[test]

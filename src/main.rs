@@ -42,6 +42,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         None => serve::run(&cli.serve, loggers),
         Some(Command::Serve(args)) => serve::run(args, loggers),
         Some(Command::Topic { command }) => Ok(cmd::topic::run(command)?),
+        Some(Command::Group { command }) => Ok(cmd::group::run(command)?),
         Some(Command::Produce(args)) => Ok(cmd::produce::run(args)?),
         Some(Command::Consume(args)) => Ok(cmd::consume::run(args)?),
     }

@@ -228,4 +228,6 @@ pub struct Reach {
 pub struct Size {
     pub id: TopicPartition,
     pub bytes: u64,
+    /// Everything below is on stable storage here.
+    pub durable: Offset,
 }

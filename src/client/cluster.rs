@@ -134,6 +134,11 @@ impl Cluster {
         Ok(self.connections.get_mut(&node).expect("just put there"))
     }
 
+    /// The brokers that the latest metadata named.
+    pub fn nodes(&self) -> Vec<i32> {
+        self.brokers.keys().copied().collect()
+    }
+
     pub fn address(&self, node: i32) -> Result<String> {
         let unknown = || {
             ClientError::Other(format!(

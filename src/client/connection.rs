@@ -78,6 +78,11 @@ impl Connection {
         &self.address
     }
 
+    /// Does the broker know this API at all?
+    pub fn serves(&self, api: ApiKey) -> bool {
+        self.versions.iter().any(|served| served.key == api.code())
+    }
+
     /// One request and its answer, in the highest version up to `version_max` that both sides speak.
     pub fn call<B: RequestBody>(&mut self, version_max: i16, body: &B) -> Result<Answer> {
         let sent = self.send(version_max, body)?;

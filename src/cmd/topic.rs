@@ -1,10 +1,11 @@
 //! `tailrace topic`: create, list, describe, delete, alter.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::bail;
 use model::ErrorCode;
 
+use super::table::{bytes, or_unknown, table};
 use crate::{
     cli::{BrokerArgs, TopicCommand},
     client::{
@@ -14,14 +15,18 @@ use crate::{
     },
 };
 
+mod figures;
+
+use figures::{Figures, Rate, figures, measure};
+
 pub fn run(command: &TopicCommand) -> anyhow::Result<()> {
     match command {
         TopicCommand::Create { name, partitions, replicas, configs, if_not_exists, broker } => {
             let topic = NewTopic { name, partitions: *partitions, replicas: *replicas, configs };
             create(&topic, *if_not_exists, broker)
         }
-        TopicCommand::List { broker } => list(broker),
-        TopicCommand::Describe { name, all, broker } => describe(name, *all, broker),
+        TopicCommand::List { rate, broker } => list(*rate, broker),
+        TopicCommand::Describe { name, rate, all, broker } => describe(name, *rate, *all, broker),
         TopicCommand::Delete { names, broker } => delete(names, broker),
         TopicCommand::Alter { name, partitions, configs, unset, broker } => {
             alter(name, *partitions, configs, unset, broker)
@@ -43,30 +48,81 @@ fn create(topic: &NewTopic<'_>, if_not_exists: bool, broker: &BrokerArgs) -> any
     Ok(())
 }
 
-fn list(broker: &BrokerArgs) -> anyhow::Result<()> {
-    let mut topics = Cluster::connect(&broker.broker)?.topics(None, false)?;
+fn list(rate: Option<Duration>, broker: &BrokerArgs) -> anyhow::Result<()> {
+    let mut cluster = Cluster::connect(&broker.broker)?;
+    let mut topics = cluster.topics(None, false)?;
     topics.sort_by(|a, b| a.name.cmp(&b.name));
-    let rows = topics.iter().map(|t| vec![t.name.clone(), t.partitions.len().to_string()]);
-    print!("{}", table(&["TOPIC", "PARTITIONS"], rows.collect()));
+    let figures = look(&mut cluster, &topics, rate)?;
+    print!("{}", listing(&topics, &figures, rate.is_some()));
     Ok(())
 }
 
-fn describe(name: &str, all: bool, broker: &BrokerArgs) -> anyhow::Result<()> {
+fn look(
+    cluster: &mut Cluster,
+    topics: &[Topic],
+    rate: Option<Duration>,
+) -> anyhow::Result<BTreeMap<(String, i32), Figures>> {
+    Ok(match rate {
+        Some(interval) => measure(cluster, topics, interval)?,
+        None => figures(cluster, topics)?,
+    })
+}
+
+fn listing(topics: &[Topic], figures: &BTreeMap<(String, i32), Figures>, with_rate: bool) -> String {
+    let row = |topic: &Topic| {
+        let of = |p: &crate::client::cluster::Partition| figures.get(&(topic.name.clone(), p.index)).copied();
+        let all: Vec<Figures> = topic.partitions.iter().map(|p| of(p).unwrap_or_default()).collect();
+        let total = Figures::total(&all);
+        let mut row = vec![topic.name.clone(), topic.partitions.len().to_string()];
+        row.extend([or_unknown(total.records), or_unknown(total.bytes.map(bytes))]);
+        row.extend(with_rate.then(|| rate_cells(total.rate)).into_iter().flatten());
+        row
+    };
+    let mut heads = vec!["TOPIC", "PARTITIONS", "RECORDS", "SIZE"];
+    heads.extend(with_rate.then_some(RATE_HEADS).into_iter().flatten());
+    table(&heads, topics.iter().map(row).collect())
+}
+
+const RATE_HEADS: [&str; 2] = ["RECORDS/S", "BYTES/S"];
+
+fn rate_cells(rate: Option<Rate>) -> [String; 2] {
+    let records = rate.map(|rate| format!("{:.1}", rate.records));
+    [
+        or_unknown(records),
+        or_unknown(rate.and_then(|rate| rate.bytes).map(|per_second| bytes(per_second as i64))),
+    ]
+}
+
+fn describe(name: &str, rate: Option<Duration>, all: bool, broker: &BrokerArgs) -> anyhow::Result<()> {
     let mut cluster = Cluster::connect(&broker.broker)?;
     let topic = cluster.topic(name, false)?;
     let configs = cluster.describe_configs(name)?;
-    print!("{}", description(&topic, &configs, all));
+    let figures = look(&mut cluster, std::slice::from_ref(&topic), rate)?;
+    print!("{}", description(&topic, &figures, &configs, all, rate.is_some()));
     Ok(())
 }
 
-fn description(topic: &Topic, configs: &[ConfigValue], all: bool) -> String {
+fn description(
+    topic: &Topic,
+    figures: &BTreeMap<(String, i32), Figures>,
+    configs: &[ConfigValue],
+    all: bool,
+    with_rate: bool,
+) -> String {
     let mut text =
         format!("topic {}, id {}, {} partitions\n\n", topic.name, topic.id, topic.partitions.len());
     let rows = topic.partitions.iter().map(|p| {
         let leader = p.leader.map_or("none".to_owned(), |id| id.to_string());
-        vec![p.index.to_string(), leader, numbers(&p.replicas), numbers(&p.isr)]
+        let known = figures.get(&(topic.name.clone(), p.index)).copied().unwrap_or_default();
+        let mut row = vec![p.index.to_string(), leader, numbers(&p.replicas), numbers(&p.isr)];
+        row.extend([known.start, known.end, known.durable].map(or_unknown));
+        row.push(or_unknown(known.bytes.map(bytes)));
+        row.extend(with_rate.then(|| rate_cells(known.rate)).into_iter().flatten());
+        row
     });
-    text.push_str(&table(&["PARTITION", "LEADER", "REPLICAS", "ISR"], rows.collect()));
+    let mut heads = vec!["PARTITION", "LEADER", "REPLICAS", "ISR", "START", "END", "DURABLE", "SIZE"];
+    heads.extend(with_rate.then_some(RATE_HEADS).into_iter().flatten());
+    text.push_str(&table(&heads, rows.collect()));
     let shown = configs.iter().filter(|c| all || c.source != SOURCE_DEFAULT);
     let rows: Vec<_> = shown
         .map(|c| {
@@ -127,25 +183,6 @@ fn alter(
     Ok(())
 }
 
-/// Columns as wide as their widest entry, two blanks apart.
-fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
-    let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let mut text = String::new();
-    let heads = heads.iter().map(|h| (*h).to_owned()).collect();
-    for row in [heads].into_iter().chain(rows) {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use model::TopicId;
@@ -171,18 +208,32 @@ mod tests {
         };
         let configs =
             [config("retention.ms", "1000", SOURCE_TOPIC), config("segment.ms", "5", SOURCE_DEFAULT)];
+        let rate = Some(Rate { records: 2.5, bytes: None });
+        let known = Figures {
+            start: Some(3),
+            end: Some(9),
+            durable: Some(8),
+            bytes: Some(2048),
+            records: Some(6),
+            rate,
+        };
+        let figures = [(("logs".to_owned(), 0), known)].into();
         let expected = "\
 topic logs, id AAAAAAAAAAAAAAAAAAAAAQ, 2 partitions
 
-PARTITION  LEADER  REPLICAS  ISR
-0          1       1,2       1
-1          none    1,2       1
+PARTITION  LEADER  REPLICAS  ISR  START  END  DURABLE  SIZE
+0          1       1,2       1    3      9    8        2.0 kB
+1          none    1,2       1    -      -    -        -
 
 CONFIG        VALUE  SET BY
 retention.ms  1000   topic
 ";
-        assert_eq!(description(&topic, &configs, false), expected);
-        assert!(description(&topic, &configs, true).ends_with("segment.ms    5      default\n"));
-        assert!(!description(&topic, &[], false).contains("CONFIG"));
+        assert_eq!(description(&topic, &figures, &configs, false, false), expected);
+        let all = description(&topic, &figures, &configs, true, true);
+        assert!(all.ends_with("segment.ms    5      default\n"), "{all}");
+        assert!(all.contains("8        2.0 kB  2.5        -\n"), "{all}");
+        assert!(!description(&topic, &figures, &[], false, false).contains("CONFIG"));
+        let listed = listing(&[topic], &figures, false);
+        assert_eq!(listed, "TOPIC  PARTITIONS  RECORDS  SIZE\nlogs   2           6        2.0 kB\n");
     }
 }

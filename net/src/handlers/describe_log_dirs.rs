@@ -1,7 +1,7 @@
 //! DescribeLogDirs. 3 adds an error for the whole answer, 4 the size of the disk.
 //!
 //! There is one log directory. Topics null means all; partitions that are named and not here are left out, as in Apache
-//! Kafka. A disk whose size cannot be read has -1.
+//! Kafka. A disk whose size cannot be read has -1. The durable offset is ours: Kafka has no such field.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -64,11 +64,12 @@ fn ids_of<D: Disk>(shard: &Shard<D>, asked: DescribableLogDirTopicView<'_>) -> V
 fn respond<D: Disk>(shard: &Shard<D>, request: &Request, sizes: Vec<Size>, space: Option<Space>) -> Step {
     let image = shard.local_image();
     let mut topics: BTreeMap<&str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
-    for Size { id, bytes } in sizes {
+    for Size { id, bytes, durable } in sizes {
         let Some(topic) = image.topic_by_id(id.topic) else { continue };
         topics.entry(&topic.name).or_default().push(DescribeLogDirsPartition {
             partition_index: id.partition.0,
             partition_size: i64::try_from(bytes).unwrap_or(i64::MAX),
+            durable_offset: durable.0,
             ..Default::default()
         });
     }

@@ -119,7 +119,11 @@ impl<D: Disk> Owner<D> {
     }
 
     pub(super) fn sizes(&self, ids: Option<&[TopicPartition]>) -> Vec<Size> {
-        let size = |partition: &Partition<D>| Size { id: partition.id(), bytes: partition.log().bytes() };
+        let size = |partition: &Partition<D>| Size {
+            id: partition.id(),
+            bytes: partition.log().bytes(),
+            durable: partition.log().ends().durable,
+        };
         match ids {
             None => self.table.all().iter().map(|partition| size(partition)).collect(),
             Some(ids) => {
