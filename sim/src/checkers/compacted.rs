@@ -1,7 +1,10 @@
 //! A compacted log holds the last record of each key where it was appended, and nothing that was never appended. What is
 //! missing was superseded by a later record of its key, or was a tombstone, which goes once its time is over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use model::{BatchView, Offset, Timestamp, batch::record::Records};
 
@@ -60,19 +63,19 @@ pub fn check(what: &str, ghost: &GhostLog, from: Offset, until: Offset, found: &
     }
     there.retain(|record| record.offset >= from);
     if !found.is_empty() {
-        check_missing(what, &appended, &there, next);
+        check_missing(what, &appended, &there, from..next.max(from));
     }
     there
 }
 
-/// Nothing below `end` is missing without a reason.
-fn check_missing(what: &str, appended: &BTreeMap<Offset, Seen>, there: &[Seen], end: Offset) {
+/// Nothing of `span` is missing without a reason.
+fn check_missing(what: &str, appended: &BTreeMap<Offset, Seen>, there: &[Seen], span: Range<Offset>) {
     let found: BTreeSet<Offset> = there.iter().map(|record| record.offset).collect();
     let mut last_of: BTreeMap<&Option<Vec<u8>>, Offset> = BTreeMap::new();
     for record in appended.values() {
         last_of.insert(&record.key, record.offset);
     }
-    for record in appended.range(..end).map(|(_, record)| record).filter(|r| !found.contains(&r.offset)) {
+    for record in appended.range(span).map(|(_, record)| record).filter(|r| !found.contains(&r.offset)) {
         let superseded = last_of[&record.key] > record.offset;
         let older = there.iter().any(|r| r.key == record.key && r.offset < record.offset);
         assert!(
