@@ -50,8 +50,8 @@ fn produce_some(client: &mut Client, partition: i32, batch: &[u8]) -> (usize, Du
     (frame.len() - 4, Duration::from_millis(told))
 }
 
-/// Two connections that wait as told. Each is counted until it was told to wait `rounds` times: at the end of the wait
-/// all that was sent is paid for.
+/// Four connections that wait as told. At the end of its wait each has paid for what it sent, so together they sent no
+/// more than the quota, the window's worth, and what the others had under way.
 #[test]
 fn producers_of_one_client_share_its_byte_rate() {
     const QUOTA: f64 = 200_000.0;

@@ -7,8 +7,9 @@ use std::{fs, path::Path};
 use coordinator::{
     ConfigResource, MetadataRecord,
     metadata::{
-        BrokerRecord, ConfigRecord, Endpoint, FeatureLevelRecord, PartitionRecord, ProducerIdsRecord,
-        RemoveTopicRecord, SecurityProtocol, TopicRecord, record::NoOpRecord,
+        BrokerRecord, ClientQuotaRecord, ConfigRecord, Endpoint, FeatureLevelRecord, PartitionRecord,
+        ProducerIdsRecord, QuotaEntity, QuotaName, RemoveTopicRecord, SecurityProtocol, TopicRecord,
+        record::NoOpRecord,
     },
 };
 use model::{BatchView, BrokerId, LeaderEpoch, PartitionIndex, ProducerId, TopicId};

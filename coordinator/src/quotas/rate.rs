@@ -106,11 +106,14 @@ pub struct Charged {
     pub wait: Duration,
 }
 
+/// So little is the inexactness of a sum, not a reason to wait another millisecond.
+const ROUNDING_MS: f64 = 1e-6;
+
 /// In whole milliseconds, up: a throttle time on the wire has no others, and they fit it.
 fn wait(used: f64, terms: Terms) -> Duration {
     let seconds = used / terms.per_second - terms.windows.as_secs_f64();
     // Not a number: no use of a quota that is none. `as` stops at the largest.
-    let ms = (seconds * 1000.0).max(0.0).ceil() as u64;
+    let ms = (seconds * 1000.0 - ROUNDING_MS).max(0.0).ceil() as u64;
     Duration::from_millis(ms.min(i32::MAX as u64))
 }
 

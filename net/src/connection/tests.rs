@@ -503,16 +503,16 @@ fn mute(client: &mut Client) {
 
 #[test]
 fn a_muted_connection_is_not_read_until_its_time_and_others_are() {
-    serve(1, &[("quota.window.num", "2"), ("connections.max.idle.ms", "200")], |address, _| {
+    serve(1, &[("quota.window.num", "2"), ("connections.max.idle.ms", "1000")], |address, _| {
         let mut client = Client::connect(address);
         client.create("t");
         limit(&mut client, "producer_byte_rate", Some(100_000.0));
-        let batch = batch(&[&"x".repeat(160_000)]);
+        let batch = batch(&[&"x".repeat(300_000)]);
         let sent = Instant::now();
         client.send(7, 1, &produce_to(0, -1, &batch));
         let ms = throttle_ms(&client.receive().unwrap());
         let received = Instant::now();
-        assert!((400..700).contains(&ms), "160 kB and a window of 100 kB: {ms} ms");
+        assert!((1500..2100).contains(&ms), "300 kB and a window of 100 kB: {ms} ms");
         client.send(0, 2, &api_versions::Request::default());
         let mut other = Client::connect(address);
         other.send(0, 3, &api_versions::Request::default());

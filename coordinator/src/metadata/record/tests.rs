@@ -210,7 +210,8 @@ fn the_bytes_never_change() {
             key: "producer_byte_rate".into(),
             value: Some(1024.0_f64.to_bits()),
         }),
-        "",
+        "010870726f64756365725f627974655f7261746502000000000000000000016f72646572\
+             73ffff92000000dbffffff010000000000009040",
     );
     check(
         MetadataRecord::ClientQuota(ClientQuotaRecord {
@@ -218,6 +219,7 @@ fn the_bytes_never_change() {
             key: "connection_creation_rate".into(),
             value: None,
         }),
-        "",
+        "0108636f6e6e656374696f6e5f6372656174696f6e5f72617465030131302e302e302e31\
+             00000000000000000098000000d5ffffff000000000000000000",
     );
 }

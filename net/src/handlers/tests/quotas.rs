@@ -246,14 +246,17 @@ fn fetch_as(world: &mut World, shard: usize, request: &fetch::Request<'_>) -> (u
     (told, view.session_id, bytes)
 }
 
+const BATCH_BYTES: usize = 1000;
+
 fn world_with_batches() -> (World, usize) {
     let mut world = World::of(3);
     world.topic("t", 1, &[]);
-    let batch = batch(&[&"x".repeat(900)]);
+    let mut batches = (0..BATCH_BYTES).rev().map(|padding| batch(&[&"x".repeat(padding)]));
+    let batch = batches.find(|batch| batch.len() == BATCH_BYTES).expect("some padding fits");
     for _ in 0..5 {
         super::produce::produce(&mut world, "t", 0, &batch);
     }
-    (world, batch.len())
+    (world, BATCH_BYTES)
 }
 
 #[test]
