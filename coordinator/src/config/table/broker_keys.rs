@@ -26,7 +26,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("request.timeout.ms", "30000", "Longest time a request between brokers may take.").high(),
     // Metrics; all ours.
     null("metrics.listener", String, "Where metrics are served to whoever asks, as host:port; nowhere if it is not set."),
-    int("metrics.partitions.max", "1000", "Partitions that the metrics show one by one; topics beyond are counted only in the totals.").min(0).cluster_wide(),
+    int("metrics.partitions.max", "2000", "Partitions that the metrics show one by one; topics beyond are counted only in the totals.").min(0).cluster_wide(),
     int("metrics.group.offsets.max", "1000", "Committed offsets of groups whose lag the metrics show.").min(0).cluster_wide(),
     // Topics and limits.
     int("num.partitions", "1", "Partitions of a new topic that does not say.").min(1),
