@@ -29,14 +29,14 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
                 Outcome::CreatePartitions(created) => created,
                 other => vec![Err(other.refusal()); names.len()],
             };
-        let entry = |(name, created): (&String, _)| {
-            let (error_code, error_message) = outcome_of(created);
-            CreatePartitionsTopicResult { name: name.into(), error_code, error_message }
-        };
         let mut seen = BTreeSet::new();
         // A name that comes twice is refused, and that is told once.
         let once = names.iter().zip(&created).filter(|(name, _)| seen.insert(*name));
-        let results = once.map(entry).collect();
+        let results = once.map(|(name, created)| {
+            let (error_code, error_message) = outcome_of(created);
+            CreatePartitionsTopicResult { name: name.into(), error_code, error_message }
+        });
+        let results = results.collect();
         Step::answer(&request, &Response { results, ..Response::default() })
     }))
 }
