@@ -154,7 +154,8 @@ impl<D: Disk> Store<D> {
         self.serial.set(self.serial.get() + 1);
         let dir = self.options.data_dir.join(names::dir_name(topic, id.partition));
         let cleaned = self.cleaned.borrow_mut().remove(&id);
-        let log = open_log(&self.cache, id, dir, self.serial.get(), config, (log_start, cleaned), now).await?;
+        let log =
+            open_log(&self.cache, id, dir, self.serial.get(), config, (log_start, cleaned), now).await?;
         self.logs.borrow_mut().insert(id, log.clone());
         // Its epochs were read from the batches: the next checkpoint writes them down.
         let mut state = log.state.borrow_mut();

@@ -138,7 +138,11 @@ fn budget(key_bytes: usize) -> CompactionBudget {
     CompactionBudget { key_bytes, load_factor: 0.9, seed: [3, 4] }
 }
 
-async fn open(disk: &MemDisk, config: LogConfig, known: (Option<Offset>, Option<Offset>)) -> (Rc<Store<MemDisk>>, MemLog) {
+async fn open(
+    disk: &MemDisk,
+    config: LogConfig,
+    known: (Option<Offset>, Option<Offset>),
+) -> (Rc<Store<MemDisk>>, MemLog) {
     try_open(disk, config, known).await.unwrap_or_else(|why| panic!("{why}"))
 }
 
@@ -284,7 +288,10 @@ fn check(what: &str, ghost: &Ghost, found: &[Rec], (start, end): (i64, i64), tom
 fn check_one_of_each_key(what: &str, found: &[Rec], cleaned: Option<Offset>) {
     let mut seen = BTreeSet::new();
     for record in found.iter().filter(|r| cleaned.is_some_and(|until| r.offset < until.0)) {
-        assert!(seen.insert(record.key.clone()), "{what}: {record:?} is there although a later one was compacted");
+        assert!(
+            seen.insert(record.key.clone()),
+            "{what}: {record:?} is there although a later one was compacted"
+        );
     }
 }
 
@@ -357,7 +364,8 @@ impl Life {
             self.store.maintain(Timestamp(self.now)).await;
             if self.random.below(40) == 0 {
                 let ends = self.log.ends();
-                let start = ends.start.0 + self.random.below((ends.acknowledged.0 - ends.start.0) as u64 / 3 + 1) as i64;
+                let start = ends.start.0
+                    + self.random.below((ends.acknowledged.0 - ends.start.0) as u64 / 3 + 1) as i64;
                 self.ghost.borrow_mut().start = start;
                 let _ = self.store.delete_records(&self.log, Offset(start)).await;
             }
@@ -373,7 +381,13 @@ impl Life {
 }
 
 /// Appends, compacts and reads at the same time, until the work is done or the disk gives up. Answers what was compacted.
-fn live(disk: &MemDisk, known: (Option<Offset>, Option<Offset>), ghost: &Shared, seed: u64, plan: Plan) -> u64 {
+fn live(
+    disk: &MemDisk,
+    known: (Option<Offset>, Option<Offset>),
+    ghost: &Shared,
+    seed: u64,
+    plan: Plan,
+) -> u64 {
     let (disk, ghost) = (disk.clone(), ghost.clone());
     let passes = Rc::new(RefCell::new(0));
     let counted = passes.clone();
@@ -382,8 +396,13 @@ fn live(disk: &MemDisk, known: (Option<Offset>, Option<Offset>), ghost: &Shared,
         async move { try_open(&disk, plan.config, known).await }
     });
     let Ok((store, log)) = opened else { return 0 };
-    let mut life =
-        Life { store: store.clone(), log: log.clone(), ghost: ghost.clone(), random: Random(seed | 1), now: plan.from };
+    let mut life = Life {
+        store: store.clone(),
+        log: log.clone(),
+        ghost: ghost.clone(),
+        random: Random(seed | 1),
+        now: plan.from,
+    };
     let work: Task = Box::pin(async move {
         life.work(plan.steps).await;
         if plan.closes && life.store.failure().is_none() && life.store.close().await.is_ok() {
@@ -451,7 +470,13 @@ fn plan(seed: u64, life: u64, steps: u64) -> Plan {
     let segment_bytes = [600, 2000, 8000][seed as usize / 9 % 3];
     // The smaller ones hold a few keys: a pass ends where they are full.
     let key_bytes = [ROOMY, 0][seed as usize / 27 % 2];
-    Plan { config: config(segment_bytes, compaction), key_bytes, steps, from: 1000 + life as i64 * 10_000, closes: false }
+    Plan {
+        config: config(segment_bytes, compaction),
+        key_bytes,
+        steps,
+        from: 1000 + life as i64 * 10_000,
+        closes: false,
+    }
 }
 
 /// What a start finds on the disk against what the test knows; the rest is forgotten as the log forgot it.
@@ -462,8 +487,18 @@ fn verify(what: &str, disk: &MemDisk, known: (Option<Offset>, Option<Offset>), g
         let ends = log.ends();
         let shared = ghost;
         let mut ghost = shared.borrow().clone();
-        assert!(ends.end.0 >= ghost.acknowledged, "{what}: ends at {}, {} acknowledged", ends.end, ghost.acknowledged);
-        assert!(ends.start.0 <= ghost.start, "{what}: starts at {}, deleted up to {}", ends.start, ghost.start);
+        assert!(
+            ends.end.0 >= ghost.acknowledged,
+            "{what}: ends at {}, {} acknowledged",
+            ends.end,
+            ghost.acknowledged
+        );
+        assert!(
+            ends.start.0 <= ghost.start,
+            "{what}: starts at {}, deleted up to {}",
+            ends.start,
+            ghost.start
+        );
         ghost.records.retain(|r| r.offset < ends.end.0);
         for batches in ghost.producers.values_mut() {
             batches.retain(|(_, _, next)| *next <= ends.end.0);
@@ -483,7 +518,10 @@ fn verify(what: &str, disk: &MemDisk, known: (Option<Offset>, Option<Offset>), g
         store.close().await.expect("a disk that works");
         for name in disk.files() {
             let name = name.to_string_lossy().into_owned();
-            assert!(!name.ends_with(".cleaned") && !name.ends_with(".swap") && !name.ends_with(".deleted"), "{what}: {name}");
+            assert!(
+                !name.ends_with(".cleaned") && !name.ends_with(".swap") && !name.ends_with(".deleted"),
+                "{what}: {name}"
+            );
         }
     });
 }
@@ -494,7 +532,13 @@ fn scenario(seed: u64, steps: u64, fail_at: Option<u64>) -> (u64, u64) {
     let ghost = Shared::default();
     let disk = fresh(seed);
     let first = plan(seed, 0, steps);
-    live(&disk, (None, None), &ghost, seed.wrapping_mul(31), Plan { closes: seed.is_multiple_of(2), ..first });
+    live(
+        &disk,
+        (None, None),
+        &ghost,
+        seed.wrapping_mul(31),
+        Plan { closes: seed.is_multiple_of(2), ..first },
+    );
     let disk = disk.crash(seed);
     let what = format!("seed {seed}, fail at {fail_at:?}");
     let known = block_on({
@@ -519,7 +563,8 @@ fn scenario(seed: u64, steps: u64, fail_at: Option<u64>) -> (u64, u64) {
         disk = disk.crash(seed ^ 0xabcd);
     }
     let recovering = disk.clone();
-    let known = block_on(async move { recover(&recovering).await }).unwrap_or_else(|why| panic!("{what}: {why}"));
+    let known =
+        block_on(async move { recover(&recovering).await }).unwrap_or_else(|why| panic!("{what}: {why}"));
     verify(&what, &disk, known, &ghost, second);
     (used, passes)
 }
@@ -730,7 +775,10 @@ fn a_tombstone_stays_for_its_time_and_goes_with_what_it_deleted() {
         (0..8).for_each(|n| put(&format!("filler{n}"), Some(&"f".repeat(60))));
         settle(&store).await;
         for (now, stays) in [(5000, true), (5999, true), (6000, false)] {
-            assert!(matches!(store.compact_one(Timestamp(now), budget(ROOMY), &Free).await, Compacted::Cleaned(..)));
+            assert!(matches!(
+                store.compact_one(Timestamp(now), budget(ROOMY), &Free).await,
+                Compacted::Cleaned(..)
+            ));
             let found = read_records(&store, &log, 500).await;
             assert_eq!(has(&found, "gone"), stays, "at {now}");
             let gone = found.iter().filter(|r| r.key.as_deref() == Some(b"gone"));
@@ -753,7 +801,10 @@ fn records_without_a_key_go_as_with_kafka() {
             append(&store, &log, &ghost, &batch(0, 1000, Producer::NONE, &draft), 0);
         }
         settle(&store).await;
-        assert!(matches!(store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await, Compacted::Cleaned(..)));
+        assert!(matches!(
+            store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await,
+            Compacted::Cleaned(..)
+        ));
         let found = read_records(&store, &log, 500).await;
         let until = log.cleaned_until().expect("it was cleaned").0;
         assert!(found.iter().all(|r| r.offset >= until || r.key.is_some()));
@@ -779,7 +830,13 @@ fn an_aborted_record_supersedes_nothing() {
         put(0x10, 1, "other", "aborted");
         // An abort marker of version 0.
         let marker = vec![(Some(vec![0, 0, 0, 0]), Some(vec![0, 0, 0, 0, 0, 1]))];
-        append(&store, &log, &ghost, &batch(0x30, 1000, Producer { base_sequence: -1, ..producer(0) }, &marker), 0);
+        append(
+            &store,
+            &log,
+            &ghost,
+            &batch(0x30, 1000, Producer { base_sequence: -1, ..producer(0) }, &marker),
+            0,
+        );
         (0..8).for_each(|n| put(0, -1, &format!("filler{n}"), &"f".repeat(60)));
         settle(&store).await;
         assert_eq!(store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await, Compacted::Nothing);
@@ -796,8 +853,12 @@ fn an_aborted_record_supersedes_nothing() {
             assert!(matches!(compacted, Compacted::Cleaned(..)), "{compacted:?}");
             let found = read_records(&store, &log, 500).await;
             let until = log.cleaned_until().expect("cleaned").0;
-            let values: Vec<_> = found.iter().filter(|r| r.offset < until).map(|r| r.value.clone().unwrap()).collect();
-            assert!(values.contains(&b"committed".to_vec()) && !values.contains(&b"aborted".to_vec()), "at {now}");
+            let values: Vec<_> =
+                found.iter().filter(|r| r.offset < until).map(|r| r.value.clone().unwrap()).collect();
+            assert!(
+                values.contains(&b"committed".to_vec()) && !values.contains(&b"aborted".to_vec()),
+                "at {now}"
+            );
             // The last batch of the producer is left without records, so its marker and its place in the index stay.
             assert!(found.iter().any(|r| r.offset == 3), "at {now}");
             assert_eq!(disk.contents(&index).map(|bytes| bytes.len()), Some(34), "at {now}");
@@ -827,7 +888,10 @@ fn a_damaged_partition_is_set_aside_and_the_next_start_tries_again() {
         let until = Some(Offset(0));
         let (store, _) = open(&disk, config(1000, compaction()), (None, until)).await;
         settle(&store).await;
-        assert!(matches!(store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await, Compacted::Cleaned(..)));
+        assert!(matches!(
+            store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await,
+            Compacted::Cleaned(..)
+        ));
     });
 }
 
@@ -842,7 +906,10 @@ fn a_full_disk_ends_a_pass_and_nothing_else() {
         assert!(store.failure().is_none());
         assert!(!disk.files().iter().any(|f| f.to_string_lossy().contains(".cleaned")));
         disk.set_capacity(usize::MAX);
-        assert!(matches!(store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await, Compacted::Cleaned(..)));
+        assert!(matches!(
+            store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await,
+            Compacted::Cleaned(..)
+        ));
         let found = read_records(&store, &log, 500).await;
         check("after a full disk", &ghost.borrow(), &found, (0, log.ends().end.0), false);
     });
@@ -854,7 +921,10 @@ fn a_pass_that_is_stopped_leaves_nothing_behind() {
         let disk = fresh(12);
         let (store, log, ghost) = filled(&disk, config(1000, compaction()), 20).await;
         let before = log.bytes();
-        assert_eq!(store.compact_one(Timestamp(5000), budget(ROOMY), &Stopped).await, Compacted::GivenUp(id()));
+        assert_eq!(
+            store.compact_one(Timestamp(5000), budget(ROOMY), &Stopped).await,
+            Compacted::GivenUp(id())
+        );
         assert!(!disk.files().iter().any(|f| f.to_string_lossy().contains(".cleaned")));
         assert_eq!(log.bytes(), before);
         let found = read_records(&store, &log, 500).await;
@@ -871,7 +941,10 @@ fn a_log_that_was_compacted_once_can_be_read_for_ever() {
         let disk = disk.clone();
         async move {
             let (store, log, _) = filled(&disk, config(1000, compaction()), 20).await;
-            assert!(matches!(store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await, Compacted::Cleaned(..)));
+            assert!(matches!(
+                store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await,
+                Compacted::Cleaned(..)
+            ));
             let marks = disk.contents(&cleaner_offsets_path(Path::new(DATA), 0)).expect("it was written");
             let line = format!(" 0 {}\n", log.cleaned_until().expect("cleaned"));
             assert!(String::from_utf8(marks).unwrap().ends_with(&line));
@@ -900,7 +973,10 @@ fn readers_get_nothing_old_from_their_cache() {
         let before = read_records(&store, &log, 5000).await;
         assert_eq!(before, ghost.borrow().records);
         settle(&store).await;
-        assert!(matches!(store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await, Compacted::Cleaned(..)));
+        assert!(matches!(
+            store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await,
+            Compacted::Cleaned(..)
+        ));
         let found = read_records(&store, &log, 5000).await;
         check("after a swap", &ghost.borrow(), &found, (0, log.ends().end.0), false);
         check_one_of_each_key("after a swap", &found, log.cleaned_until());

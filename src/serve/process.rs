@@ -15,7 +15,10 @@ use coordinator::BrokerConfig;
 use model::{Offset, PartitionIndex};
 use net::Admission;
 
-use super::{addresses::Bound, checkpoints::{CleanerOffsets, LogStarts}};
+use super::{
+    addresses::Bound,
+    checkpoints::{CleanerOffsets, LogStarts},
+};
 
 /// How long a shard at a meeting point sleeps before it looks again.
 const MEETING_PAUSE: Duration = Duration::from_millis(1);

@@ -9,7 +9,10 @@ use std::ops::Range;
 
 use model::{
     BatchError, BatchHeader, Compression, Offset, Timestamp, TimestampType,
-    batch::{CRC_FROM, HEADER_BYTES, LOG_OVERHEAD, crc32c, record::{Record, Records}},
+    batch::{
+        CRC_FROM, HEADER_BYTES, LOG_OVERHEAD, crc32c,
+        record::{Record, Records},
+    },
     varint::{read_i32, read_i64, write_i32, write_i64},
 };
 use zerocopy::IntoBytes;
@@ -195,9 +198,7 @@ fn parts(record: &[u8]) -> (u8, i64, &[u8]) {
 
 fn timestamp_of(header: &BatchHeader, record: &[u8]) -> Timestamp {
     match header.timestamp_type() {
-        TimestampType::CreateTime => {
-            Timestamp(header.base_timestamp().0.wrapping_add(parts(record).1))
-        }
+        TimestampType::CreateTime => Timestamp(header.base_timestamp().0.wrapping_add(parts(record).1)),
         TimestampType::LogAppendTime => header.max_timestamp(),
     }
 }

@@ -129,11 +129,7 @@ impl<'a, D: Disk, P: Pace> Pass<'a, D, P> {
     }
 
     /// `false`: the map is full.
-    async fn learn_batch(
-        &mut self,
-        reader: &SourceReader<D>,
-        header: &BatchHeader,
-    ) -> Result<bool, Stop> {
+    async fn learn_batch(&mut self, reader: &SourceReader<D>, header: &BatchHeader) -> Result<bool, Stop> {
         let payload = self.unfold(reader, header).await?;
         let mut at = 0;
         for n in 0..header.record_count().max(0) as usize {
@@ -336,9 +332,7 @@ impl<'a, D: Disk, P: Pace> Pass<'a, D, P> {
             decompress(compression, reader.payload(), UNFOLDED_BYTES_MAX).map(Cow::into_owned)
         } else {
             let payload = reader.payload().to_vec();
-            let work = move || {
-                decompress(compression, &payload, UNFOLDED_BYTES_MAX).map(Cow::into_owned)
-            };
+            let work = move || decompress(compression, &payload, UNFOLDED_BYTES_MAX).map(Cow::into_owned);
             self.pace.aside(work).await
         };
         unfolded.map(Cow::Owned).map_err(|error| reader.corrupt(error.to_string()))

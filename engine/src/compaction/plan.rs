@@ -98,9 +98,7 @@ pub(crate) struct Cleanable {
 impl LogFacts {
     /// Where the part begins that no pass has looked at. A mark outside the log is none: all of it counts as dirty.
     pub(crate) fn first_dirty(&self) -> Offset {
-        self.cleaned_until
-            .filter(|&offset| self.start <= offset && offset <= self.end)
-            .unwrap_or(self.start)
+        self.cleaned_until.filter(|&offset| self.start <= offset && offset <= self.end).unwrap_or(self.start)
     }
 
     /// Closed segments with something that no pass has looked at.
@@ -261,11 +259,8 @@ mod tests {
     #[test]
     fn a_mark_outside_the_log_is_none() {
         let config = CompactionConfig::default();
-        let with = |start, until| LogFacts {
-            start: Offset(start),
-            cleaned_until: Some(Offset(until)),
-            ..log(3)
-        };
+        let with =
+            |start, until| LogFacts { start: Offset(start), cleaned_until: Some(Offset(until)), ..log(3) };
         check(&with(12, 5), config, 5000, (12, 30), (100, 200), true);
         check(&with(12, 41), config, 5000, (12, 30), (100, 200), true);
         check(&with(12, 40), config, 5000, (40, 30), (300, 0), false);

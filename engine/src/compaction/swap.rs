@@ -129,8 +129,10 @@ pub(crate) async fn finish<D: Disk>(
     let swaps: Vec<Offset> = bases_of(&files, FileState::Swap);
     for &base in &swaps {
         let next = next_offset(disk, pages, dir, base).await?;
-        let old: Vec<_> =
-            bases_of(&files, FileState::Live).into_iter().filter(|&b| b == base || base < b && b < next).collect();
+        let old: Vec<_> = bases_of(&files, FileState::Live)
+            .into_iter()
+            .filter(|&b| b == base || base < b && b < next)
+            .collect();
         complete(disk, dir, &old, base).await?;
     }
     // What was replaced, what nobody finished, and pieces that no log file belongs to.

@@ -204,7 +204,8 @@ mod tests {
         assert_eq!(judged, [true, false, false, true, false, false, false, false]);
         assert_eq!(open, None);
         // Version 0, producer 1, from 0 to 4, and everything below 1 was stable then.
-        let expected: Vec<u8> = [vec![0, 0], [1i64, 0, 4, 1].iter().flat_map(|n| n.to_be_bytes()).collect()].concat();
+        let expected: Vec<u8> =
+            [vec![0, 0], [1i64, 0, 4, 1].iter().flat_map(|n| n.to_be_bytes()).collect()].concat();
         assert_eq!(index, expected);
     }
 

@@ -206,7 +206,9 @@ impl World {
     fn renames_after_crash(&self, random: &mut u64) -> (Names, BTreeSet<PathBuf>) {
         let (mut names, mut decided) = (Names::new(), BTreeSet::new());
         for (from, to) in &self.renamed {
-            let (Some(was), Some(Entry::File(file))) = (self.durable.get(from), self.live.get(to)) else { continue };
+            let (Some(was), Some(Entry::File(file))) = (self.durable.get(from), self.live.get(to)) else {
+                continue;
+            };
             let same = matches!(was, Entry::File(old) if Rc::ptr_eq(&old.0, &file.0));
             if !same || self.live.contains_key(from) || decided.contains(from) || decided.contains(to) {
                 continue;

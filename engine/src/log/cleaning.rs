@@ -88,7 +88,10 @@ impl<F: Clone> LogState<F> {
         let Some(i) = self.segment_of_edition(first.base, first.edition) else { return false };
         let segments = self.segments.iter().skip(i);
         i + sources.len() < self.segments.len()
-            && sources.iter().zip(segments).all(|(source, s)| (source.base, source.edition) == (s.base, s.edition))
+            && sources
+                .iter()
+                .zip(segments)
+                .all(|(source, s)| (source.base, source.edition) == (s.base, s.edition))
     }
 
     /// The compacted segment is in the place of its sources from now on: readers find it, and what they hold of the others

@@ -13,8 +13,8 @@ use model::{BatchView, Offset, Timestamp, TopicPartition, batch::HEADER_BYTES};
 use rt::{notify::Notify, pages::BLOCK};
 
 use super::{
-    Ends, Log, cleaning::Cleaning, LogConfig, LogState, SharedLog, read::ReadError, segment::Segment, tail::Tail,
-    write_out::segment_path,
+    Ends, Log, LogConfig, LogState, SharedLog, cleaning::Cleaning, read::ReadError, segment::Segment,
+    tail::Tail, write_out::segment_path,
 };
 use crate::{
     block_reader::BlockReader,

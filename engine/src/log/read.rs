@@ -73,11 +73,7 @@ impl<F: Clone + 'static> Log<F> {
         }
     }
 
-    async fn read_at_once<D>(
-        &self,
-        cache: &ChunkCache<D>,
-        range: ReadRange,
-    ) -> Result<ReadBatches, ReadError>
+    async fn read_at_once<D>(&self, cache: &ChunkCache<D>, range: ReadRange) -> Result<ReadBatches, ReadError>
     where
         D: Disk<File = F>,
     {

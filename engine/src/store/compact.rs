@@ -79,7 +79,9 @@ impl<D: Disk> Store<D> {
         let logs: Vec<_> = self.logs.borrow().values().cloned().collect();
         let mut dirtiest: Option<Due<D::File>> = None;
         for log in logs {
-            let Some(config) = log.config().compaction.filter(|_| self.may_be_cleaned(&log)) else { continue };
+            let Some(config) = log.config().compaction.filter(|_| self.may_be_cleaned(&log)) else {
+                continue;
+            };
             pace.spent(0).await;
             if !self.look_at_times(&log, &config).await {
                 continue;

@@ -76,7 +76,11 @@ impl<D: Disk> Store<D> {
         // A ring can be too full for the next frame long before it is half full: frames do not wrap.
         let wanted = self.journal_wanted.get() && self.journal.live_bytes() > 0;
         let for_compaction = self.checkpoint_wanted.get();
-        self.journal.live_bytes() > half || wanted || for_compaction || aged || (self.disk_full.get() && oldest.is_some())
+        self.journal.live_bytes() > half
+            || wanted
+            || for_compaction
+            || aged
+            || (self.disk_full.get() && oldest.is_some())
     }
 
     /// Writes the logs with much in memory only, and keeps files of streams longer than their bytes.

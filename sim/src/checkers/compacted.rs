@@ -3,10 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{
-    BatchView, Offset, Timestamp,
-    batch::record::Records,
-};
+use model::{BatchView, Offset, Timestamp, batch::record::Records};
 
 use crate::ghost::GhostLog;
 

@@ -205,7 +205,12 @@ async fn served(what: &str, ghost: &GhostLog, store: &Rc<Store<SimDisk>>, log: &
 }
 
 /// The same of a log with holes: what is served next is what comes next of what is left.
-async fn served_compacted(what: &str, ghost: &GhostLog, store: &Rc<Store<SimDisk>>, log: &SharedLog<SimFile>) {
+async fn served_compacted(
+    what: &str,
+    ghost: &GhostLog,
+    store: &Rc<Store<SimDisk>>,
+    log: &SharedLog<SimFile>,
+) {
     let Ends { start, end, .. } = log.ends();
     for batch in ghost.from(start).iter().take_while(|b| b.next <= end) {
         let from = batch.base.max(start);

@@ -79,11 +79,8 @@ fn read(batch: &[u8]) -> Vec<Read> {
         .collect()
 }
 
-const THREE: [Rec; 3] = [
-    (Some(b"a"), Some(b"1"), 1000),
-    (Some(b"b"), Some(b"2"), 900),
-    (Some(b"c"), Some(b"3"), 1500),
-];
+const THREE: [Rec; 3] =
+    [(Some(b"a"), Some(b"1"), 1000), (Some(b"b"), Some(b"2"), 900), (Some(b"c"), Some(b"3"), 1500)];
 
 #[test]
 fn a_batch_is_dropped_kept_thinned_or_emptied() {
@@ -110,7 +107,10 @@ fn what_a_header_says_of_its_producer_stays() {
                 let new = *BatchView::check(&after).unwrap().header();
                 assert_eq!((new.base_offset(), new.last_offset()), (Offset(10), Offset(12)));
                 assert_eq!(new.leader_epoch(), old.leader_epoch());
-                assert_eq!((new.producer_id(), new.producer_epoch()), (old.producer_id(), old.producer_epoch()));
+                assert_eq!(
+                    (new.producer_id(), new.producer_epoch()),
+                    (old.producer_id(), old.producer_epoch())
+                );
                 assert_eq!(new.base_sequence, old.base_sequence);
                 assert_eq!((new.record_count(), new.is_transactional()), (count, old.is_transactional()));
                 let compressed = new.attributes.get() & COMPRESSION_BITS;
@@ -143,7 +143,10 @@ fn the_brokers_own_time_stays() {
     crate::records::restamp_log_append_time(&mut stamped, Timestamp(7777));
     let after = thinned(filter(&stamped, NOT_KEPT, |o| o != 10));
     let header = BatchHeader::read(&after).unwrap();
-    assert_eq!((header.max_timestamp(), header.timestamp_type()), (Timestamp(7777), TimestampType::LogAppendTime));
+    assert_eq!(
+        (header.max_timestamp(), header.timestamp_type()),
+        (Timestamp(7777), TimestampType::LogAppendTime)
+    );
     let Outcome::Header(empty) = filter(&stamped, KEPT, |_| false) else { panic!("its header stays") };
     assert_eq!(BatchHeader::read(&empty).unwrap().max_timestamp(), Timestamp(7777));
 }
@@ -200,7 +203,8 @@ fn kafkas_own_bytes_come_out() {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/compacted-0");
     let log = std::fs::read(golden.join("00000000000000000000.log")).unwrap();
     let mut rest = &log[..];
-    let mut indexes = SegmentIndexes::new(Offset(0), IndexLimits { interval_bytes: 4096, index_bytes_max: 4096 });
+    let mut indexes =
+        SegmentIndexes::new(Offset(0), IndexLimits { interval_bytes: 4096, index_bytes_max: 4096 });
     let mut tombstones = 0;
     while !rest.is_empty() {
         let view = BatchView::check(rest).unwrap();
@@ -209,7 +213,8 @@ fn kafkas_own_bytes_come_out() {
         // Put back what was taken away, and take it away again.
         let horizon = delete_horizon(&header);
         let mut payload = vec![];
-        let records: Vec<_> = Records::new(view.payload(), header.record_count()).map(Result::unwrap).collect();
+        let records: Vec<_> =
+            Records::new(view.payload(), header.record_count()).map(Result::unwrap).collect();
         let mut kept = vec![];
         for delta in 0..=header.last_offset_delta.get() {
             match records.iter().find(|r| r.offset_delta == delta) {
@@ -234,7 +239,8 @@ fn kafkas_own_bytes_come_out() {
             write_record(&mut payload, only.offset_delta, 0, only.key, only.value, &[]);
         }
         let mut selection = Selection::new(&original);
-        let stays = |offset: Offset, _: &Record<'_>| kept.contains(&((offset.0 - header.base_offset().0) as i32));
+        let stays =
+            |offset: Offset, _: &Record<'_>| kept.contains(&((offset.0 - header.base_offset().0) as i32));
         assert!(selection.look(&payload, 100, stays).unwrap());
         match selection.outcome(&payload, NOT_KEPT, time) {
             Outcome::Same => assert_eq!(records.len(), original.record_count() as usize),
@@ -244,7 +250,10 @@ fn kafkas_own_bytes_come_out() {
     }
     assert_eq!(tombstones, 1);
     indexes.seal();
-    assert_eq!(indexes.time.as_bytes(), std::fs::read(golden.join("00000000000000000000.timeindex")).unwrap());
+    assert_eq!(
+        indexes.time.as_bytes(),
+        std::fs::read(golden.join("00000000000000000000.timeindex")).unwrap()
+    );
 }
 
 proptest! {
