@@ -221,7 +221,9 @@ fn what_is_shown_one_by_one_is_bounded() {
     let seen = scrape(&broker);
     let shown = |name: &str, label: &str| -> Vec<String> {
         let of = seen.series.keys().filter(|(known, _)| known == name);
-        of.map(|(_, labels)| labels[label].clone()).collect()
+        let mut values: Vec<String> = of.map(|(_, labels)| labels[label].clone()).collect();
+        values.sort();
+        values
     };
     // `__consumer_offsets` comes first by name, and takes two.
     assert_eq!(

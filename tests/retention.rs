@@ -25,7 +25,9 @@ fn often(launch: Launch) -> Launch {
 }
 
 fn value(n: i64) -> String {
-    format!("{n:<VALUE_BYTES$}")
+    let number = n.to_string();
+    let rest = " ".repeat(VALUE_BYTES - number.len());
+    number + &rest
 }
 
 /// Records from number `from` on, of a time.

@@ -97,6 +97,7 @@ bodies! {
     ElectLeaders elect_leaders;
     IncrementalAlterConfigs incremental_alter_configs;
     AlterPartitionReassignments alter_partition_reassignments;
+    AlterReplicaLogDirs alter_replica_log_dirs;
     ListPartitionReassignments list_partition_reassignments;
     OffsetDelete offset_delete;
     DescribeClientQuotas describe_client_quotas;

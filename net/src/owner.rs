@@ -202,7 +202,9 @@ impl<D: Disk> Owner<D> {
                 let parked = self.parked.borrow_mut().remove(&ticket);
                 match parked {
                     Some(Parked { id, reply, errand: Errand::Produce(pending), since }) => {
-                        self.produce_waits.observe(nanos_between(since, Instant::now()));
+                        if pending.is_of_clients() {
+                            self.produce_waits.observe(nanos_between(since, Instant::now()));
+                        }
                         let produced = self.produced(pending, why);
                         self.reply(id, reply, Answer::Produce(produced));
                     }

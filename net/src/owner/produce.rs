@@ -86,6 +86,11 @@ impl<D: Disk> Owner<D> {
 }
 
 impl Pending {
+    /// Not the broker's own records of its metadata.
+    pub(super) fn is_of_clients(&self) -> bool {
+        self.parts.iter().any(|part| part.id != model::TopicPartition::METADATA)
+    }
+
     fn places(&self) -> Vec<Place> {
         let appended = self.parts.iter().filter_map(|part| Some((part.id, part.outcome.as_ref().ok()?)));
         appended.map(|(id, appended)| Place { id, until: appended.next_offset }).collect()

@@ -57,6 +57,7 @@ impl Sampler<'_> {
             let bytes = self.random.below(5);
             written.push((UNKNOWN_TAG, vec![7; bytes]));
         }
+        written.sort_by_key(|(tag, _)| *tag);
         varint(written.len() as u32, &mut out.bytes);
         for (tag, bytes) in written {
             varint(tag, &mut out.bytes);

@@ -252,7 +252,7 @@ impl ResponseBody for Response<'_> {
 
 impl Encode for Response<'_> {
     fn write(&self, writer: &mut Writer) {
-        writer.int32(self.throttle_time_ms);
+        writer.throttle_time_ms(self.throttle_time_ms);
         writer.array(&self.results);
         writer.tagged_fields(0);
     }
@@ -299,7 +299,7 @@ pub struct AlterReplicaLogDirPartitionResult {
 impl Encode for AlterReplicaLogDirPartitionResult {
     fn write(&self, writer: &mut Writer) {
         writer.int32(self.partition_index);
-        writer.int16(self.error_code);
+        writer.error_code(self.error_code);
         writer.tagged_fields(0);
     }
 }
