@@ -41,10 +41,12 @@ impl ProcessLoggers {
     }
 
     fn filter(&self, set: &Levels) -> Result<EnvFilter, String> {
-        let mut directives = self.start.clone();
+        let start: Vec<&str> = self.start.split(',').map(str::trim).filter(|d| !d.is_empty()).collect();
+        let mut directives = start.join(",");
         for (name, level) in set {
             let level = directive(*level);
-            let more = if name == ROOT { format!(",{level}") } else { format!(",{name}={level}") };
+            let more = if name == ROOT { level.to_owned() } else { format!("{name}={level}") };
+            directives.push(',');
             directives.push_str(&more);
         }
         EnvFilter::try_new(directives).map_err(|error| error.to_string())

@@ -101,7 +101,7 @@ fn a_consumer_is_held_to_its_byte_rate_and_gets_everything() {
     while next < 15 {
         let answer = client.call(FETCH, &FetchAt::new("t", 0, next).request());
         let view = view!(fetch, answer);
-        if view.throttle_time_ms > 0 && view.responses.len() == 0 {
+        if view.throttle_time_ms > 0 && view.responses.is_empty() {
             empty += 1;
             thread::sleep(Duration::from_millis(view.throttle_time_ms as u64));
             continue;

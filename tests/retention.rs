@@ -115,11 +115,13 @@ fn old_records_go_also_those_of_a_quiet_topic() {
     let week = 7 * 24 * 3_600_000;
     produce(&mut client, "t", 0..25, now() - week - 1000);
     produce(&mut client, "t", 25..30, now());
-    assert_eq!(client.alter_topic("compacted", "cleanup.policy", 0, Some("compact")), ErrorCode::None);
     assert_eq!(client.alter_topic("forever", "cleanup.policy", 0, Some("")), ErrorCode::None);
     for topic in ["kept", "compacted", "forever"] {
-        produce(&mut client, topic, 0..25, if topic == "kept" { now() } else { 1000 });
+        produce(&mut client, topic, 0..25, if topic == "forever" { 1000 } else { now() });
     }
+    // From now on records without a key are refused there.
+    assert_eq!(client.alter_topic("compacted", "cleanup.policy", 0, Some("compact")), ErrorCode::None);
+    assert_eq!(client.alter_topic("compacted", "retention.ms", 0, Some("1")), ErrorCode::None);
     // The segment with a young record in it stays whole.
     let start = wait_for_start(&mut client, "t", "the old segments go", |start| start >= 20);
     assert!(start <= 25, "{start}");
@@ -156,7 +158,7 @@ fn old_records_go_also_those_of_a_quiet_topic() {
 fn rules_change_while_the_broker_runs() {
     let mut broker = Broker::start_with(often);
     let mut client = broker.client();
-    let configs = [("segment.bytes", "1048576"), ("cleanup.policy", "compact"), ("retention.bytes", "0")];
+    let configs = [("segment.bytes", "1048576"), ("cleanup.policy", ""), ("retention.bytes", "0")];
     client.create_topic_with("t", 1, &configs).expect("it can be made");
     produce(&mut client, "t", 0..45, now());
     let segments = with(&broker, "t", ".log");

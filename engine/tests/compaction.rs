@@ -1,6 +1,8 @@
 //! Compaction on the cruel disk: of each key the last record stays, at its offset and in its order, whatever is compacted
 //! how often, and after a crash at any operation of a pass or of the recovery behind it. A model knows every record.
 
+#![expect(clippy::unwrap_used, reason = "the model of a test stops where it is wrong")]
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},

@@ -314,6 +314,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::single_range_in_vec_init, reason = "a group is a range, and there may be one")]
     fn neighbours_become_one_segment_while_they_fit() {
         fn check(bytes: &[u64], segment_bytes: u64, index: (u32, u32), expected: &[std::ops::Range<usize>]) {
             let mut facts = log(bytes.len() as i64).segments;

@@ -85,7 +85,6 @@ fn respond<D: Disk>(shard: &Shard<D>, request: &Request, sizes: Vec<Size>, space
         topics: topics.into_iter().map(topic).collect(),
         total_bytes: bytes(space.map(|space| space.total_bytes)),
         usable_bytes: bytes(space.map(|space| space.usable_bytes)),
-        ..Default::default()
     };
     Step::answer(request, &Response { results: vec![dir], ..Response::default() })
 }

@@ -102,7 +102,7 @@ impl<D: Disk> MetricsServer<D> {
     }
 
     async fn serve(&self, stream: &Stream) {
-        let (answer, bodiless) = match rt::timer::timeout(HEAD_PATIENCE, read_head(stream)).await {
+        let (answer, bodiless) = match rt::timer::timeout(HEAD_PATIENCE, Box::pin(read_head(stream))).await {
             // Nothing was asked.
             None | Some(Head::Partial) => return,
             Some(Head::Refused(status)) => (refused(status, stream.peer_addr()), false),

@@ -26,7 +26,7 @@ fn read_into(bytes: &[u8], assigned: &mut BTreeMap<String, Vec<i32>>) -> Option<
         let (partitions, after) = after.split_at_checked(bytes)?;
         let partitions = partitions.chunks_exact(4).filter_map(|p| int32(p)).map(|(p, _)| p);
         let name = std::str::from_utf8(name).ok()?.to_owned();
-        assigned.entry(name).or_insert_with(Vec::new).extend(partitions);
+        assigned.entry(name).or_default().extend(partitions);
         rest = after;
     }
     Some(())

@@ -28,6 +28,9 @@ pub struct Committed {
     pub metadata: String,
 }
 
+/// Of one partition of a topic.
+pub type PartitionResult = ((String, i32), Result<()>);
+
 impl Cluster {
     /// Everything that a group has committed.
     pub fn committed(&mut self, coordinator: i32, group: &str) -> Result<BTreeMap<(String, i32), Committed>> {
@@ -117,7 +120,7 @@ impl Cluster {
         coordinator: i32,
         group: &str,
         partitions: &BTreeMap<String, Vec<i32>>,
-    ) -> Result<Vec<((String, i32), Result<()>)>> {
+    ) -> Result<Vec<PartitionResult>> {
         let partition =
             |&partition_index: &i32| offset_delete::OffsetDeleteRequestPartition { partition_index };
         let topic = |(name, partitions): (&String, &Vec<i32>)| offset_delete::OffsetDeleteRequestTopic {

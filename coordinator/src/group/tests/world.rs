@@ -215,7 +215,7 @@ impl World {
     /// part or without.
     fn replayed_compacted(&self) -> GroupCoordinator {
         let clean_end = self.batch_ends[self.calls as usize % self.batch_ends.len()];
-        let keeps_tombstones = self.calls % 3 > 0;
+        let keeps_tombstones = !self.calls.is_multiple_of(3);
         let (clean, dirty) = self.log.split_at(clean_end);
         let last: BTreeMap<_, _> = clean.iter().enumerate().map(|(at, r)| (r.encode_key(), at)).collect();
         let stays = |at: usize, record: &GroupRecord| {
