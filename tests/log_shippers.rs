@@ -32,8 +32,7 @@ impl Drop for Rsyslog {
 /// Both modules are there, and the program reads configurations.
 fn rsyslog_is_installed(scratch: &Path) -> bool {
     let probe = scratch.join("probe.conf");
-    let modules =
-        "module(load=\"omkafka\") module(load=\"imkafka\") module(load=\"imfile\")\n*.* /dev/null\n";
+    let modules = "module(load=\"omkafka\") module(load=\"imkafka\")\n*.* /dev/null\n";
     fs::write(&probe, modules).expect("the scratch directory is writable");
     let mut probe_run = Command::new("rsyslogd");
     probe_run.arg("-N1").arg("-f").arg(&probe).stdout(Stdio::null()).stderr(Stdio::null());
