@@ -23,6 +23,7 @@ pub mod store;
 mod block_reader;
 mod chunk_cache;
 mod concurrent;
+mod dropped;
 mod residents;
 
 pub use disk::{Disk, DiskFigures};

@@ -14,6 +14,7 @@ use rt::{notify::Notify, pages::PagePool};
 use crate::{
     chunk_cache::ChunkCache,
     disk::{Disk, Space, is_full},
+    dropped::Dropped,
     index::TimestampOffset,
     journal::{Journal, Life},
     log::{
@@ -27,7 +28,6 @@ use crate::{
 mod checkpoint;
 mod commit;
 mod compact;
-mod dropped;
 mod figures;
 mod maintain;
 mod trim;
@@ -37,7 +37,6 @@ mod tests;
 
 pub use commit::Failed;
 pub use compact::{Compacted, CompactionBudget, cleaner_offsets_path};
-use dropped::Dropped;
 pub use figures::StoreFigures;
 
 /// Folder of the journals within the data directory.

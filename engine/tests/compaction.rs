@@ -934,6 +934,39 @@ fn a_pass_that_is_stopped_leaves_nothing_behind() {
     });
 }
 
+/// Whoever opened them before the pass reads on, as with Kafka, and `file.delete.delay.ms` says how long.
+#[test]
+fn what_was_replaced_waits_for_its_delay_and_a_second_pass_for_no_more() {
+    block_on(async {
+        let disk = fresh(13);
+        let delayed = LogConfig { file_delete_delay_ms: 700, ..config(1000, compaction()) };
+        let (store, log, ghost) = filled(&disk, delayed, 20).await;
+        let waiting =
+            || disk.files().iter().filter(|f| f.to_string_lossy().ends_with(".log.deleted")).count();
+        let compact = async |now| {
+            let compacted = store.compact_one(Timestamp(5000), budget(ROOMY), &Free).await;
+            assert!(matches!(compacted, Compacted::Cleaned(..)), "{compacted:?}");
+            store.remove_dropped(Timestamp(now)).await
+        };
+        assert_eq!(compact(10_000).await, Some(Timestamp(10_700)));
+        let first = waiting();
+        assert!(first > 10, "{first} segments were replaced");
+        for key in 0..200 {
+            let draft = vec![(Some(format!("key{}", key % KEYS).into_bytes()), Some(vec![b'w'; 50]))];
+            append(&store, &log, &ghost, &batch(0, 30_000, Producer::NONE, &draft), 0);
+        }
+        settle(&store).await;
+        // The compacted segment is replaced in its turn: its files have the names of those that wait already.
+        assert_eq!(compact(10_100).await, Some(Timestamp(10_700)));
+        assert!(waiting() > first);
+        assert_eq!(store.remove_dropped(Timestamp(10_700)).await, Some(Timestamp(10_800)));
+        assert_eq!(store.remove_dropped(Timestamp(10_800)).await, None);
+        assert_eq!((waiting(), store.dropped_count()), (0, 0));
+        let found = read_records(&store, &log, 500).await;
+        check("after two passes", &ghost.borrow(), &found, (0, log.ends().end.0), false);
+    });
+}
+
 /// The mark says where the next pass begins, and that offsets may have holes, also once the topic is not compacted any
 /// more.
 #[test]

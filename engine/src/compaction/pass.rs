@@ -20,6 +20,7 @@ use super::{
 use crate::{
     compression::{compress, decompress},
     disk::{Disk, is_full},
+    dropped::Dropped,
     log::{SharedLog, cleaning::Source},
     records::EndMarker,
 };
@@ -62,6 +63,7 @@ pub struct PassReport {
 pub(crate) struct Pass<'a, D: Disk, P: Pace> {
     pub(crate) disk: &'a D,
     pub(crate) pages: &'a PagePool,
+    pub(crate) dropped: &'a Dropped,
     pub(crate) log: &'a SharedLog<D::File>,
     pub(crate) pace: &'a P,
     pub(crate) time: FilterTime,
@@ -77,14 +79,27 @@ pub(crate) struct Pass<'a, D: Disk, P: Pace> {
 
 impl<'a, D: Disk, P: Pace> Pass<'a, D, P> {
     pub(crate) fn new(
-        (disk, pages, pace): (&'a D, &'a PagePool, &'a P),
+        (disk, pages, dropped, pace): (&'a D, &'a PagePool, &'a Dropped, &'a P),
         log: &'a SharedLog<D::File>,
         time: FilterTime,
         map: KeyMap,
         (first_dirty, sources): (Offset, Vec<Source>),
     ) -> Self {
         let (transactions, report, latest) = (None, PassReport::default(), first_dirty + -1);
-        Self { disk, pages, log, pace, time, first_dirty, map, sources, transactions, report, latest }
+        Self {
+            disk,
+            pages,
+            dropped,
+            log,
+            pace,
+            time,
+            first_dirty,
+            map,
+            sources,
+            transactions,
+            report,
+            latest,
+        }
     }
 
     /// The markers of everything that the pass looks at. A transaction that does not end there is left for a later one.
@@ -294,7 +309,11 @@ impl<'a, D: Disk, P: Pace> Pass<'a, D, P> {
         let old: Vec<Offset> = group.iter().map(|source| source.base).collect();
         swap::complete(self.disk, dir, &old, base).await.map_err(Stop::Failed)?;
         self.log.replaced(base);
-        swap::discard(self.disk, dir, &old).await.map_err(Stop::Failed)
+        let delay_ms = self.log.config().file_delete_delay_ms;
+        for segment in old {
+            self.dropped.add(dir, segment, delay_ms);
+        }
+        Ok(())
     }
 
     /// Takes away what the pass has begun to write.

@@ -73,7 +73,8 @@ pub(crate) async fn announce<D: Disk>(disk: &D, dir: &Path, base: Offset) -> io:
     disk.flush_dir(dir).await
 }
 
-/// Puts the old segments aside and gives the new one its name, which is that of the first of them.
+/// Puts the old segments aside and gives the new one its name, which is that of the first of them. Whoever reads an old one
+/// has it open; its files are the caller's to remove.
 pub(crate) async fn complete<D: Disk>(disk: &D, dir: &Path, old: &[Offset], base: Offset) -> io::Result<()> {
     for &segment in old {
         put_aside(disk, dir, segment).await?;
@@ -91,16 +92,6 @@ async fn put_aside<D: Disk>(disk: &D, dir: &Path, segment: Offset) -> io::Result
         match disk.rename(&from, &to).await {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed?,
-        }
-    }
-    Ok(())
-}
-
-/// Removes what was put aside. Whoever still reads it has it open.
-pub(crate) async fn discard<D: Disk>(disk: &D, dir: &Path, old: &[Offset]) -> io::Result<()> {
-    for &segment in old {
-        for file in FILES {
-            remove_if_there(disk, &path(dir, segment, file, FileState::Deleted)).await?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! ```
 //! Whatever a crash leaves of that, segments below the start go again, and `.deleted` files are nobody's.
 
-use std::{io, path::Path};
+use std::io;
 
 use model::{Offset, Timestamp};
 
@@ -13,7 +13,8 @@ use super::{Log, LogState, read::ReadError, write_out::Turn};
 use crate::{
     chunk_cache::ChunkCache,
     disk::{Disk, is_full},
-    properties::names::{FileState, SegmentFile, SegmentFileName},
+    dropped::deleted_path,
+    properties::names::SegmentFile,
     retention::{Decision, SegmentFacts},
 };
 
@@ -153,8 +154,4 @@ impl<F: Clone + 'static> Log<F> {
         }
         Ok(())
     }
-}
-
-pub(crate) fn deleted_path(dir: &Path, base: Offset, file: SegmentFile) -> std::path::PathBuf {
-    dir.join(SegmentFileName { base_offset: base, file, state: FileState::Deleted }.to_string())
 }

@@ -189,7 +189,7 @@ impl<D: Disk> Store<D> {
         let map = KeyMap::new(size, budget.seed);
         let time = FilterTime { now, delete_retention_ms: config.delete_retention_ms };
         let range = (cleanable.first_dirty, sources);
-        let mut pass = Pass::new((&self.disk, &self.pages, pace), log, time, map, range);
+        let mut pass = Pass::new((&self.disk, &self.pages, &self.dropped, pace), log, time, map, range);
         if with_transactions {
             pass.scan_transactions().await?;
         }

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use model::{Offset, Timestamp, TopicPartition};
+use rt::notify::Wait;
 
 use super::{JOURNAL_DIR, Store, log_starts_path};
 use crate::{
@@ -122,6 +123,27 @@ impl<D: Disk> Store<D> {
             }
         }
         Ok(())
+    }
+
+    /// Ends when there is reason for `remove_dropped` before the time that it answered.
+    pub fn files_dropped(&self) -> Wait {
+        self.dropped.changed()
+    }
+
+    /// Removes the files whose delay is over at `now`, one after another, and answers when the next may go. On a full disk
+    /// none waits. One pump a shard.
+    pub async fn remove_dropped(&self, now: Timestamp) -> Option<Timestamp> {
+        while self.dropped.remove_one(&self.disk, now, self.disk_full.get()).await {
+            if self.disk_full.get() {
+                self.want_maintenance();
+            }
+        }
+        self.dropped.next_due()
+    }
+
+    /// Segments whose files are still there.
+    pub fn dropped_count(&self) -> usize {
+        self.dropped.count()
     }
 
     async fn starts_turn(&self) -> StartsTurn<'_, D> {
