@@ -126,6 +126,25 @@ fn the_assignment_is_handed_out_when_it_is_durable() {
     assert_eq!(world.synced(late).assignment, b"F");
 }
 
+/// The group has gone on while the assignment was on its way to the log: members of the next generation must not get it.
+#[test]
+fn an_assignment_that_is_durable_too_late_is_nobodys() {
+    let mut world = World::new();
+    let (a, _) = world.join_new();
+    world.advance(2 * DELAY);
+    world.settles_at_once = false;
+    let first = world.ask_sync(&sync(&a, 1, &[(&a, b"1")]));
+    let other = JoinGroup { protocols: protocols(&["range", "roundrobin"]), ..join(&a, None) };
+    let ticket = world.ask_join(&other);
+    assert_eq!(world.joined(ticket).generation, 2);
+    assert_eq!(world.synced(first).error, ErrorCode::RebalanceInProgress);
+    world.settle();
+    assert_eq!(world.describe().state, "CompletingRebalance");
+    let second = world.ask_sync(&sync(&a, 2, &[(&a, b"2")]));
+    world.settle();
+    assert_eq!(world.synced(second).assignment, b"2");
+}
+
 #[test]
 fn an_assignment_that_the_log_refuses_starts_another_generation() {
     let mut world = World::new();
@@ -484,6 +503,19 @@ fn a_loaded_group_goes_on_where_it_was() {
     }
     world.advance(SESSION);
     assert_eq!(world.heartbeat(&ids[0], None, generation), ErrorCode::UnknownMemberId);
+}
+
+/// A member that went while there was no coordinator would keep its partitions for ever.
+#[test]
+fn who_never_comes_to_the_new_coordinator_falls_out() {
+    let mut world = World::new();
+    let (ids, generation) = world.stable(2);
+    world.crash();
+    world.advance(SESSION - 1);
+    assert_eq!(world.heartbeat(&ids[0], None, generation), ErrorCode::None);
+    world.advance(1);
+    assert_eq!(world.describe().state, "PreparingRebalance");
+    assert_eq!(world.heartbeat(&ids[1], None, generation), ErrorCode::UnknownMemberId);
 }
 
 #[test]
