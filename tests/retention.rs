@@ -11,10 +11,7 @@ use std::{
 use broker::{Broker, Client, FetchAt, Launch, PATIENCE, batch::batch_at, wait_for};
 use model::ErrorCode;
 
-const SEGMENT_BYTES: usize = 1 << 20;
 const VALUE_BYTES: usize = 100_000;
-/// Records of one segment, and one more.
-const SEGMENT_RECORDS: i64 = (SEGMENT_BYTES / VALUE_BYTES) as i64;
 
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis() as i64
@@ -83,10 +80,10 @@ fn a_log_keeps_its_size_through_stops_and_crashes() {
     for round in 0..4 {
         produce(&mut client, "t", end..end + 60, now());
         end += 60;
-        // The bytes that are left are no less than was asked for, and less than a segment more.
-        let least = end - 3_000_000 / VALUE_BYTES as i64 - SEGMENT_RECORDS - 1;
-        let reached = wait_for_start(&mut client, "t", "the oldest records go", |start| start >= least);
-        assert!(reached <= end - 29, "from {reached} to {end} are less than were to be kept");
+        // Segments end at every tenth record, and these are the last whose bytes are no less than was asked for.
+        let last = end - 3_000_000 / VALUE_BYTES as i64;
+        let reached = wait_for_start(&mut client, "t", "the oldest records go", |start| start >= last);
+        assert_eq!(reached, last, "less than was to be kept");
         assert!(reached > start);
         assert_intact(&mut client, "t", reached, end);
         wait_for("the files go", PATIENCE, || (with(&broker, "t", ".deleted") == 0).then_some(()));
@@ -189,7 +186,7 @@ fn rules_change_while_the_broker_runs() {
         fs::read_dir(broker.folder("t", 0)).expect("the folder is there").map(|entry| entry.expect("listed"));
     let sizes = sizes.filter(|entry| entry.file_name().to_string_lossy().ends_with(".log"));
     let largest = sizes.map(|entry| entry.metadata().expect("it is there").len()).max().expect("some");
-    assert!(largest > SEGMENT_BYTES as u64 * 3 / 2, "segments have {largest} bytes at most");
+    assert!(largest > 3 << 19, "segments have {largest} bytes at most");
     broker.restart();
     let mut client = broker.client();
     assert_eq!(client.delete_records("t", 0, 70), Ok(70));
