@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use engine::{Appended, Disk};
-use model::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use model::{ErrorCode, LeaderEpoch, Millis, Offset, Timestamp};
 use replication::{AppendRules, Need, Partition, Place, Woken};
 
 use super::{AskId, Errand, Owner, ReplyTo, code_of};
@@ -37,7 +37,9 @@ impl<D: Disk> Owner<D> {
             let produced = self.produced(pending, Woken::Reached);
             return self.reply(id, reply, Answer::Produce(produced));
         }
-        let ticket = self.table.park(&places, Need::All, ask.deadline);
+        // Kafka bounds only the wait for other replicas: a producer that is told of its time being over writes again.
+        let deadline = if ask.acks == Acks::All { ask.deadline } else { Millis(u64::MAX) };
+        let ticket = self.table.park(&places, Need::All, deadline);
         self.park(ticket, id, reply, Errand::Produce(pending));
     }
 
