@@ -8,7 +8,10 @@ use std::net::Shutdown;
 use broker::{Broker, Client, Random, batch::batch_by, batch_of, client, client::view, patched};
 use model::{
     ErrorCode,
-    batch::{HEADER_BYTES, record::Producer},
+    batch::{
+        HEADER_BYTES,
+        record::{BatchMeta, Producer, build_batch},
+    },
 };
 use net::wire::{ApiKey, ResponseHeader, messages::api_versions, messages::metadata, messages::produce};
 
@@ -293,6 +296,38 @@ fn a_batch_over_the_topic_s_limit_is_too_large() {
 fn a_batch_over_the_broker_s_limit_is_too_large() {
     let batch = batch_of(&["x".repeat(1_048_588)]);
     check_batch(&[], Some(&batch), ErrorCode::MessageTooLarge);
+}
+
+/// Nobody looks at the records of an ordinary topic on their way in, so whoever looks later must not take what a producer has
+/// made for damage of the disk: the partition would be offline for everyone.
+#[test]
+fn records_that_do_not_parse_take_no_partition_offline() {
+    let broker = Broker::start();
+    let mut client = broker.client();
+    client.create_topic("t", 1);
+    let no_records = |attributes, time| {
+        let meta = BatchMeta {
+            base_offset: 0,
+            leader_epoch: -1,
+            attributes,
+            base_timestamp: time,
+            max_timestamp: time,
+            record_count: 3,
+            producer: Producer::NONE,
+        };
+        build_batch(meta, &[0xee; 100])
+    };
+    let (plain, packed) = (0, 4);
+    client.must_produce("t", 0, &no_records(plain, 1_700_000_000_000));
+    client.must_produce("t", 0, &no_records(packed, 1_700_000_005_000));
+    client.must_produce("t", 0, &batch_of(&["good"]));
+    // The batch as a whole is the answer.
+    assert_eq!(client.list_offset("t", 0, 1_699_999_999_999), (0, 1_700_000_000_000));
+    assert_eq!(client.list_offset("t", 0, 1_700_000_000_001), (3, 1_700_000_005_000));
+    assert_eq!(client.list_offset("t", 0, -3), (3, 1_700_000_005_000));
+    assert_eq!(client.must_produce("t", 0, &batch_of(&["better"])), 7);
+    let fetched = client.fetch(broker::FetchAt::new("t", 0, 0));
+    assert_eq!((fetched.code, fetched.high_watermark), (ErrorCode::None, 8));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::io;
 
 use model::{
-    BatchHeader, Offset, Timestamp,
+    BatchHeader, BatchView, Offset, Timestamp,
     batch::{CRC_FROM, Crc32c, HEADER_BYTES},
 };
 use rt::pages::PageSlice;
@@ -54,6 +54,23 @@ pub struct ReadRange {
 pub struct ReadBatches {
     pub slices: Vec<PageSlice>,
     pub bytes: usize,
+}
+
+/// The first record of a batch that is not older than `target`. Of most topics nobody has looked at the records before
+/// (a checksum vouches for the bytes, not for the sense that a producer has made of them), so what does not parse is no
+/// damage: then the batch is taken as a whole, by its header.
+fn find_in_batch(
+    batch: &[u8],
+    target: Timestamp,
+    start: Offset,
+    (segment, position): (Offset, u64),
+) -> Result<Option<TimestampOffset>, ReadError> {
+    let found = records::find_timestamp(batch, target, start, UNFOLDED_BYTES_MAX);
+    found.or_else(|_| {
+        let whole = BatchView::check(batch).map_err(|_| ReadError::Corrupt { segment, position })?;
+        let (timestamp, offset) = (whole.header().max_timestamp(), whole.header().base_offset().max(start));
+        Ok(Some(TimestampOffset { timestamp, offset }))
+    })
 }
 
 impl<F: Clone + 'static> Log<F> {
@@ -146,9 +163,9 @@ impl<F: Clone + 'static> Log<F> {
                     break;
                 }
                 if header.max_timestamp() >= target {
+                    let place = (base, walk.at);
                     let batch = walk.copy(&header, bytes).await?;
-                    let found = records::find_timestamp(&batch, target, start, UNFOLDED_BYTES_MAX)
-                        .map_err(|_| ReadError::Corrupt { segment: base, position: walk.at })?;
+                    let found = find_in_batch(&batch, target, start, place)?;
                     if let Some(found) = found.filter(|f| f.offset < until) {
                         return Ok(Some(found));
                     }
@@ -220,11 +237,9 @@ impl<F: Clone + 'static> Log<F> {
         let mut walk = self.walk_to(cache, offset).await?;
         let Some(header) = walk.header().await? else { return Ok(None) };
         let bytes = walk.batch_bytes(&header)?;
-        let position = walk.at;
-        let segment = walk.segment;
+        let place = (walk.segment, walk.at);
         let batch = walk.copy(&header, bytes).await?;
-        records::find_timestamp(&batch, timestamp, Offset::ZERO, UNFOLDED_BYTES_MAX)
-            .map_err(|_| ReadError::Corrupt { segment, position })
+        find_in_batch(&batch, timestamp, Offset::ZERO, place)
     }
 
     /// Another one whenever compaction has put a file into another's place.
