@@ -7,6 +7,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use broker::{
@@ -512,4 +513,43 @@ fn a_missing_segment_is_not_served_around() {
     fs::rename(&aside, &segment).expect("the segment can be moved back");
     victim.broker.restart();
     victim.assert_all_is_there("a segment away and back");
+}
+
+/// A folder that is said to be another topic's is not opened. What was known of it stays known until it is as it was,
+/// through any number of starts and stops; or its topic is deleted, and one of its name can begin.
+#[test]
+fn a_partition_that_cannot_be_opened_loses_nothing_and_can_be_deleted() {
+    let mut broker = Broker::start();
+    broker.client().create_topic_with("t", 1, &[SMALL_SEGMENTS]).expect("the topic is made");
+    fill(&broker, "t", 160);
+    assert_eq!(broker.client().delete_records("t", 0, 300), Ok(300));
+    broker.stop();
+    let whose = broker.folder("t", 0).join("partition.metadata");
+    let ours = fs::read(&whose).expect("the folder says whose it is");
+    let other = |broker: &Broker| {
+        fs::write(&whose, "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAFA\n").expect("it can be written");
+        assert!(!broker.data().join("another-0").exists());
+    };
+    other(&broker);
+    for _ in 0..2 {
+        broker.restart();
+        let refused = broker.client().produce("t", 0, &batch_of(&["x"]));
+        assert!(OFFLINE.contains(&refused.code), "{:?}", refused.code);
+        broker.stop();
+    }
+    fs::write(&whose, &ours).expect("it can be written");
+    broker.restart();
+    assert_eq!(broker.client().list_offset("t", 0, -2).0, 300, "deleted records are back");
+    assert_eq!(broker.client().must_produce("t", 0, &batch_of(&["x"])), 640);
+
+    broker.stop();
+    other(&broker);
+    broker.restart();
+    let mut client = broker.client();
+    assert_eq!(client.delete_topic("t"), ErrorCode::None);
+    wait_for("the topic is gone", Duration::from_secs(30), || client.create_topic_with("t", 1, &[]).ok());
+    wait_for("a topic of the same name begins", Duration::from_secs(30), || {
+        let produced = client.produce("t", 0, &batch_of(&["anew"]));
+        (produced.code == ErrorCode::None && produced.base_offset == 0).then_some(())
+    });
 }

@@ -61,6 +61,15 @@ pub struct StoreOptions {
     pub checkpoint_ms: i64,
 }
 
+/// What earlier lives said of a log that could not be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unopened {
+    /// Where it begins, if it has lost its first records.
+    pub start: Option<Offset>,
+    /// Up to where it was compacted, if ever.
+    pub cleaned: Option<Offset>,
+}
+
 pub struct Store<D: Disk> {
     disk: D,
     pages: PagePool,
@@ -86,8 +95,8 @@ pub struct Store<D: Disk> {
     has_reserve: Cell<bool>,
     writing_starts: Cell<bool>,
     starts_written: Notify,
-    /// Starts of logs that could not be opened: they are not to be forgotten for that.
-    unopened: RefCell<BTreeMap<TopicPartition, Offset>>,
+    /// What is known of logs that could not be opened: it is not to be forgotten for that.
+    unopened: RefCell<BTreeMap<TopicPartition, Unopened>>,
     dropped: Dropped,
     serial: Cell<u64>,
     /// Of logs that are not open yet: how far they were compacted.
@@ -166,8 +175,8 @@ impl<D: Disk> Store<D> {
         let cleaned = self.cleaned.borrow_mut().remove(&id);
         let starts = (log_start, cleaned);
         let opened = open_log(&self.cache, id, dir, self.serial.get(), config, starts, now).await;
-        if let (Err(_), Some(start)) = (&opened, log_start) {
-            self.unopened.borrow_mut().insert(id, start);
+        if opened.is_err() {
+            self.unopened.borrow_mut().insert(id, Unopened { start: log_start, cleaned });
         }
         let log = opened?;
         self.unopened.borrow_mut().remove(&id);
@@ -180,6 +189,11 @@ impl<D: Disk> Store<D> {
         }
         drop(state);
         Ok(log)
+    }
+
+    /// Logs that could not be opened.
+    pub fn unopened(&self) -> Vec<(TopicPartition, Unopened)> {
+        self.unopened.borrow().iter().map(|(id, known)| (*id, *known)).collect()
     }
 
     pub fn log(&self, id: TopicPartition) -> Option<SharedLog<D::File>> {

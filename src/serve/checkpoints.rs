@@ -20,19 +20,20 @@ pub type LogStarts = BTreeMap<TopicPartition, Offset>;
 pub type CleanerOffsets = BTreeMap<TopicPartition, Offset>;
 
 pub fn write(dir: &DataDir, logs: &[ClosedLog]) -> Result<(), DataDirError> {
-    let file = |offset: fn(&ClosedLog) -> Offset, keep: fn(&ClosedLog) -> bool| {
+    let file = |offset: fn(&ClosedLog) -> Option<Offset>| {
         let mut checkpoint = OffsetCheckpoint::default();
-        for log in logs.iter().filter(|log| keep(log)) {
-            checkpoint.set(&log.topic, log.partition, offset(log));
+        for log in logs {
+            if let Some(offset) = offset(log) {
+                checkpoint.set(&log.topic, log.partition, offset);
+            }
         }
         checkpoint.write()
     };
-    dir.replace(RECOVERY_POINT_FILE, &file(|log| log.end, |_| true))?;
-    dir.replace(REPLICATION_OFFSET_FILE, &file(|log| log.high, |_| true))?;
-    let cleaned = file(|log| log.cleaned.unwrap_or(Offset::ZERO), |log| log.cleaned.is_some());
-    dir.replace(CLEANER_OFFSET_FILE, &cleaned)?;
+    dir.replace(RECOVERY_POINT_FILE, &file(|log| log.end))?;
+    dir.replace(REPLICATION_OFFSET_FILE, &file(|log| log.high))?;
+    dir.replace(CLEANER_OFFSET_FILE, &file(|log| log.cleaned))?;
     // Kafka names only those that do not begin where their first segment does; 0 is where all others begin.
-    dir.replace(LOG_START_OFFSET_FILE, &file(|log| log.start, |log| log.start > Offset::ZERO))
+    dir.replace(LOG_START_OFFSET_FILE, &file(|log| log.start.filter(|start| *start > Offset::ZERO)))
 }
 
 pub fn read_log_starts(dir: &Path, image: &Image) -> anyhow::Result<LogStarts> {

@@ -127,13 +127,12 @@ impl<D: Disk> Partitions<D> {
         }
     }
 
+    /// The folder of a log that could not be opened goes as well: this is how its topic gets well again.
     fn close(&self, topic: &Topic) {
-        for index in (0i32..).map(PartitionIndex).take(topic.partitions.len()) {
+        for (index, _) in self.hosted(topic) {
             let id = TopicPartition::new(topic.id, index);
-            if self.store.log(id).is_some() {
-                self.table.remove(id);
-                self.removals.add(id, topic.name.clone());
-            }
+            self.table.remove(id);
+            self.removals.add(id, topic.name.clone());
         }
     }
 }

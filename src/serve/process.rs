@@ -55,16 +55,16 @@ pub struct Process {
     unfinished: AtomicBool,
 }
 
-/// Where a log stood when its store was closed.
+/// Where a log stood when its store was closed. Of one that could not be opened, only what was known before.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClosedLog {
     pub topic: String,
     pub partition: PartitionIndex,
-    pub start: Offset,
-    pub high: Offset,
+    pub start: Option<Offset>,
+    pub high: Option<Offset>,
     /// Up to where it was compacted, if ever.
     pub cleaned: Option<Offset>,
-    pub end: Offset,
+    pub end: Option<Offset>,
 }
 
 impl Process {

@@ -322,22 +322,27 @@ impl Rooms {
     /// Kafka's checkpoints leave the metadata log out.
     fn closed_logs(&self) -> Vec<ClosedLog> {
         let image = self.shard.image();
+        let named = |id: TopicPartition| Some(image.topic_by_id(id.topic)?.name.to_string());
         let partitions = self.shard.table().all();
         let closed =
             partitions.iter().filter(|p| p.id() != TopicPartition::METADATA).filter_map(|partition| {
-                let topic = image.topic_by_id(partition.id().topic)?.name.to_string();
                 let ends = partition.log().ends();
-                let high = partition.watermarks().high;
                 Some(ClosedLog {
-                    topic,
+                    topic: named(partition.id())?,
                     partition: partition.id().partition,
-                    start: ends.start,
-                    high,
+                    start: Some(ends.start),
+                    high: Some(partition.watermarks().high),
                     cleaned: partition.log().cleaned_until(),
-                    end: ends.end,
+                    end: Some(ends.end),
                 })
             });
-        closed.collect()
+        // Once the folder is as it was, the log begins where it did.
+        let unopened = self.store.unopened().into_iter().filter_map(|(id, known)| {
+            let (start, cleaned) = (known.start, known.cleaned);
+            let topic = named(id)?;
+            Some(ClosedLog { topic, partition: id.partition, start, high: None, cleaned, end: None })
+        });
+        closed.chain(unopened).collect()
     }
 }
 

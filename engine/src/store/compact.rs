@@ -230,6 +230,11 @@ impl<D: Disk> Store<D> {
                 offsets.set(&log.id.topic.to_string(), log.id.partition, until);
             }
         }
+        for (id, known) in self.unopened.borrow().iter() {
+            if let Some(until) = known.cleaned {
+                offsets.set(&id.topic.to_string(), id.partition, until);
+            }
+        }
         let path = cleaner_offsets_path(&self.options.data_dir, self.options.shard);
         let written: io::Result<()> = self.disk.replace_small(&path, offsets.write()).await;
         written.map_err(|error| if is_full(&error) { Stop::Full } else { Stop::Failed(error) })

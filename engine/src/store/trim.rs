@@ -193,13 +193,16 @@ impl<D: Disk> Store<D> {
                 starts.set(&log.id.topic.to_string(), log.id.partition, start);
             }
         }
-        for (id, start) in self.unopened.borrow().iter() {
-            starts.set(&id.topic.to_string(), id.partition, *start);
+        for (id, known) in self.unopened.borrow().iter() {
+            if let Some(start) = known.start {
+                starts.set(&id.topic.to_string(), id.partition, start);
+            }
         }
         starts
     }
 
-    /// Forgets a log and sets its folder aside under another name, so that a topic of the same name can begin at once.
+    /// Forgets a log, one that could not be opened as well, and sets its folder aside under another name, so that a topic of
+    /// the same name can begin at once.
     /// `unique` keeps two such folders of one name apart. The folder is the caller's to remove, in its own time: a
     /// file system that discards freed blocks stalls the device for everybody meanwhile.
     pub async fn delete_log(
@@ -209,13 +212,19 @@ impl<D: Disk> Store<D> {
         unique: [u8; 16],
     ) -> io::Result<Option<PathBuf>> {
         self.unopened.borrow_mut().remove(&id);
-        let Some(log) = self.logs.borrow_mut().remove(&id) else { return Ok(None) };
-        log.deleted.set(true);
-        self.unsynced.borrow_mut().retain(|l| !std::rc::Rc::ptr_eq(l, &log));
-        let turn = log.last_turn().await;
+        let log = self.logs.borrow_mut().remove(&id);
+        let turn = match &log {
+            None => None,
+            Some(log) => {
+                log.deleted.set(true);
+                self.unsynced.borrow_mut().retain(|l| !std::rc::Rc::ptr_eq(l, log));
+                Some(log.last_turn().await)
+            }
+        };
+        let dir = self.options.data_dir.join(names::dir_name(topic, id.partition));
         let aside = names::dir_name_as(topic, id.partition, DirState::Delete, unique);
         let aside = self.options.data_dir.join(aside);
-        match self.disk.rename(&log.dir, &aside).await {
+        match self.disk.rename(&dir, &aside).await {
             // Nothing was ever written to it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             done => done?,
