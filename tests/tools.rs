@@ -344,7 +344,7 @@ fn what_must_not_be_moved_is_refused() {
             let args = [&["group", "reset-offsets", group, "--topic", "logs", "--to-latest"], how].concat();
             let refused = tool.refused(&args);
             let expected = format!(
-                "group {group} is in use (state Stable, 1 members): stop its members, then move its offsets"
+                "group {group} is in use (state Stable, members: 1): stop them, then move its offsets"
             );
             assert!(refused.contains(&expected), "{refused}");
         }

@@ -84,7 +84,7 @@ pub(super) fn run(args: &ResetArgs) -> anyhow::Result<()> {
 
 fn in_use(group: &Group) -> String {
     format!(
-        "group {} is in use (state {}, {} members): stop its members, then move its offsets",
+        "group {} is in use (state {}, members: {}): stop them, then move its offsets",
         group.id,
         group.state,
         group.members.len()
