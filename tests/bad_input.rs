@@ -463,6 +463,25 @@ fn a_client_s_software_has_a_plain_name() {
     }
 }
 
+/// KIP-584: `kafka-features.sh describe` shows nothing without them.
+#[test]
+fn features_are_told_to_who_can_read_them() {
+    let broker = Broker::start();
+    let mut client = broker.client();
+    for (version, told) in [(0, false), (2, false), (3, true), (4, true)] {
+        let request =
+            api_versions::Request { client_software_name: "a".into(), client_software_version: "1".into() };
+        let answer = client.call(version, &request);
+        let view = view!(api_versions, answer);
+        let finalized: Vec<_> =
+            view.finalized_features.iter().map(|f| (f.name, f.max_version_level)).collect();
+        assert_eq!(finalized.contains(&("metadata.version", 30)), told, "version {version}");
+        let supported = view.supported_features.iter().map(|f| (f.name, f.max_version));
+        assert!(supported.eq(finalized.iter().copied()));
+        assert_eq!(view.finalized_features_epoch >= 0, told);
+    }
+}
+
 /// A request for several partitions of which some are bad: each has its own answer, and the good ones are written.
 #[test]
 fn one_bad_batch_does_not_spoil_the_others() {

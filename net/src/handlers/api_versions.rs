@@ -2,21 +2,24 @@
 //! features, 4 lets a feature start at 0.
 //!
 //! An unknown version is answered in the form of version 0 with the whole list, so that the client can choose again;
-//! the body is not looked at. Finalized features are listed when something depends on them: nothing does yet.
+//! the body is not looked at.
 
 use std::rc::Rc;
 
+use coordinator::metadata::{FEATURES, Feature};
 use engine::Disk;
-use model::ErrorCode;
+use model::{ErrorCode, Offset};
 
 use super::{Apis, Handled, Step};
 use crate::{
     request::{Head, Request},
     shard::Shard,
-    wire::messages::api_versions::{ApiVersion, RequestView, Response as Body},
+    wire::messages::api_versions::{
+        ApiVersion, FinalizedFeatureKey, RequestView, Response as Body, SupportedFeatureKey,
+    },
 };
 
-pub(super) fn handle<D: Disk>(_shard: &Rc<Shard<D>>, request: Request) -> Handled {
+pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
     let (name, version) = (view.client_software_name, view.client_software_version);
     if request.version >= 3 {
@@ -26,7 +29,7 @@ pub(super) fn handle<D: Disk>(_shard: &Rc<Shard<D>>, request: Request) -> Handle
         }
         request.peer.set_software(name, version);
     }
-    Ok(Step::answer(&request, &list::<D>()))
+    Ok(Step::answer(&request, &with_features(list::<D>(), shard.image().offset())))
 }
 
 pub(super) fn answer_unsupported<D: Disk>(request: &Request) -> Step {
@@ -41,6 +44,26 @@ fn list<D: Disk>() -> Body<'static> {
         max_version: api.max,
     };
     Body { api_keys: Apis::<D>::TABLE.iter().map(api).collect(), ..Body::default() }
+}
+
+/// Versions before 3 have no field for them. The epoch of what is in effect is the place in the metadata log.
+fn with_features(list: Body<'static>, at: Offset) -> Body<'static> {
+    let supported = |feature: &Feature| SupportedFeatureKey {
+        name: feature.name.into(),
+        min_version: feature.level,
+        max_version: feature.level,
+    };
+    let finalized = |feature: &Feature| FinalizedFeatureKey {
+        name: feature.name.into(),
+        min_version_level: feature.level,
+        max_version_level: feature.level,
+    };
+    Body {
+        supported_features: FEATURES.iter().map(supported).collect(),
+        finalized_features_epoch: at.0,
+        finalized_features: FEATURES.iter().map(finalized).collect(),
+        ..list
+    }
 }
 
 /// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?` (KIP-511): it goes into logs and metrics.
