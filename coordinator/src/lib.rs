@@ -12,6 +12,7 @@ pub mod controller;
 pub mod group;
 pub mod metadata;
 pub mod quotas;
+pub mod raft;
 
 pub use config::{BrokerConfig, TopicConfig};
 pub use controller::{Controller, Decision, Refusal};

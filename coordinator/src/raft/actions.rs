@@ -1,0 +1,58 @@
+//! What the edge has to do.
+
+use model::{BrokerId, LeaderEpoch, Offset};
+
+use super::{
+    log::{Entry, PersistId, Position},
+    message::Message,
+};
+
+/// What a node must remember besides its log: without it, it could vote twice in one epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HardState {
+    pub epoch: LeaderEpoch,
+    pub voted_for: Option<BrokerId>,
+}
+
+/// A question whether this node leads, at some moment after it was asked. The edge makes them up, never one twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ReadId(pub u64);
+
+/// In the order in which they must be done. Appends and truncations need only be *begun* in this order, the hard
+/// state must be durable before the next action: a vote that is told and then forgotten elects two leaders.
+#[must_use]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Durable before anything after it.
+    Save(HardState),
+    /// To the end of the log on the disk; `Node::persisted` when it is durable.
+    Append {
+        id: PersistId,
+        entries: Vec<Entry>,
+    },
+    /// Everything from this offset on goes from the log on the disk.
+    Truncate(Offset),
+    Send(Message),
+    /// Everything before this offset is committed, and durable here: it may be applied.
+    Commit(Offset),
+    /// This node leads now. What it proposed before, in another epoch, may or may not have been committed.
+    Lead(LeaderEpoch),
+    /// Another one leads, or nobody that is known.
+    Follow {
+        epoch: LeaderEpoch,
+        leader: Option<BrokerId>,
+    },
+    /// A question that `Node::read` took: this node led when it was asked, and this was committed by then at least.
+    ReadReady {
+        id: ReadId,
+        high_watermark: Offset,
+    },
+    /// This node leads no more, so it cannot tell.
+    ReadFailed(ReadId),
+    /// Ask that node for its snapshot, whole; `Node::installed` when it and its position are durable. Said again and
+    /// again until then, so that a failed try may be given up.
+    FetchSnapshot {
+        from: BrokerId,
+        id: Position,
+    },
+}

@@ -1,0 +1,295 @@
+//! One rule at a time, each in the words of the paper or thesis where it has some.
+
+use model::{LeaderEpoch, Offset};
+
+use super::world::{ELECTION_MS, World, id};
+use crate::raft::{Body, Entry, Message, Payload, Position, ProposeError};
+
+#[test]
+fn a_broker_alone_is_a_quorum_of_one() {
+    let mut world = World::new(1, 1, 1);
+    world.run_for(20);
+    assert!(world.node(id(1)).is_leader());
+    let offset = world.propose(id(1), "a").unwrap();
+    assert!(offset >= Offset(1), "the epoch's own entry is the first");
+    world.run_for(10);
+    assert_eq!(world.node(id(1)).high_watermark(), world.node(id(1)).log().end().offset);
+    assert_eq!(world.read(id(1)), Ok(()));
+    assert_eq!(world.reads_ready, 1);
+}
+
+#[test]
+fn what_a_majority_has_survives_its_leader() {
+    let mut world = World::new(3, 3, 2);
+    let leader = world.leader();
+    let offset = world.propose(leader, "kept").unwrap();
+    world.run_for(20);
+    assert!(world.node(leader).high_watermark() > offset);
+    world.crash(leader);
+    let next = world.leader();
+    assert_ne!(next, leader);
+    world.propose(next, "after").unwrap();
+    world.start(leader);
+    world.run_for(500);
+    assert_eq!(world.node(leader).leader(), Some(next));
+    assert_eq!(world.node(leader).high_watermark(), world.committed_end());
+}
+
+#[test]
+fn a_leader_without_a_majority_gives_up_and_what_it_wrote_goes() {
+    let mut world = World::new(3, 3, 3);
+    let old = world.leader();
+    world.cut_off(old);
+    world.propose(old, "lost").unwrap();
+    assert_eq!(world.read(old), Ok(()), "it cannot know yet");
+    world.run_for(3 * ELECTION_MS);
+    assert!(!world.node(old).is_leader());
+    assert_eq!(world.reads_ready, 0);
+    let new = world.leader();
+    world.propose(new, "kept").unwrap();
+    world.cut.clear();
+    world.run_for(2000);
+    assert_eq!(world.leader(), new, "who comes back disturbs nobody");
+    let texts = |payload: &Payload| match payload {
+        Payload::Records { bytes, .. } => String::from_utf8_lossy(bytes).into_owned(),
+        _ => String::new(),
+    };
+    let log: Vec<String> = world.node(old).log().entries().map(|entry| texts(&entry.payload)).collect();
+    assert!(log.contains(&"kept".to_owned()) && !log.contains(&"lost".to_owned()), "{log:?}");
+}
+
+/// Raft thesis, section 9.6: without pre-votes its epoch rises with every election that it holds alone.
+#[test]
+fn who_is_cut_off_raises_no_epoch() {
+    let mut world = World::new(3, 3, 4);
+    let leader = world.leader();
+    let epoch = world.node(leader).epoch();
+    let other = if leader == id(1) { id(2) } else { id(1) };
+    world.cut_off(other);
+    world.run_for(30 * ELECTION_MS);
+    assert_eq!(world.node(other).epoch(), epoch);
+    world.cut.clear();
+    world.run_for(3 * ELECTION_MS);
+    assert_eq!((world.leader(), world.node(leader).epoch()), (leader, epoch));
+}
+
+/// It hears the others, but nobody hears it: it must not lead for ever, nor unseat one who does.
+#[test]
+fn who_is_not_heard_leads_nobody() {
+    let mut world = World::new(3, 3, 5);
+    let old = world.leader();
+    for other in [1, 2, 3].map(id) {
+        world.cut.insert((old, other));
+    }
+    world.run_for(5 * ELECTION_MS);
+    let new = world.leader();
+    assert_ne!(new, old);
+    let epoch = world.node(new).epoch();
+    world.run_for(20 * ELECTION_MS);
+    assert_eq!((world.leader(), world.node(new).epoch()), (new, epoch));
+}
+
+/// Raft section 5.4.2: an entry of an earlier epoch may be on a majority and still go.
+#[test]
+fn entries_of_earlier_epochs_are_not_committed_by_counting() {
+    let mut world = World::new(3, 3, 6);
+    let old = world.leader();
+    world.cut_off(old);
+    world.propose(old, "not yet").unwrap();
+    world.run_for(30);
+    world.crash(old);
+    world.cut.clear();
+    world.start(old);
+    // Whoever leads next writes an entry of its own before anything older counts.
+    let new = world.leader();
+    let first_of_epoch = |world: &World| {
+        let epoch = world.node(new).epoch();
+        world.node(new).log().entries().find(|entry| entry.epoch == epoch).unwrap().payload.clone()
+    };
+    assert_eq!(first_of_epoch(&world), Payload::LeaderChange);
+}
+
+#[test]
+fn an_observer_follows_and_does_not_vote() {
+    let mut world = World::new(3, 4, 7);
+    let leader = world.leader();
+    world.propose(leader, "a").unwrap();
+    world.run_for(3 * ELECTION_MS);
+    assert_eq!(world.node(id(4)).high_watermark(), world.committed_end());
+    // Two of three voters are gone: the observer is no replacement.
+    let voters: Vec<_> = [1, 2, 3].map(id).into_iter().filter(|&voter| voter != leader).collect();
+    for &voter in &voters {
+        world.crash(voter);
+    }
+    let end = world.committed_end();
+    let _ = world.propose(leader, "b");
+    world.run_for(5 * ELECTION_MS);
+    assert_eq!(world.committed_end(), end);
+    assert!(world.up().into_iter().all(|broker| !world.node(broker).is_leader()));
+}
+
+#[test]
+fn voters_come_and_go_one_at_a_time() {
+    let mut world = World::new(1, 3, 8);
+    let leader = world.leader();
+    world.run_for(3 * ELECTION_MS);
+    assert_eq!(world.add_voter(leader, leader), Err(ProposeError::IsVoter));
+    assert_eq!(world.remove_voter(leader, leader), Err(ProposeError::VoterCount));
+    assert_eq!(world.remove_voter(leader, id(2)), Err(ProposeError::NoVoter));
+    assert_eq!(world.add_voter(leader, id(9)), Err(ProposeError::Behind));
+    assert_eq!(world.add_voter(leader, id(2)), Ok(()));
+    assert_eq!(world.add_voter(leader, id(3)), Err(ProposeError::ChangeUnderWay));
+    world.run_for(100);
+    assert_eq!(world.add_voter(leader, id(3)), Ok(()));
+    world.run_for(100);
+    assert_eq!(world.node(id(3)).voters().count(), 3);
+    // The leader itself: it leads until that is committed, then one of the others does.
+    assert_eq!(world.remove_voter(leader, leader), Ok(()));
+    assert!(world.node(leader).is_leader());
+    world.run_for(100);
+    assert!(!world.node(leader).is_leader());
+    let next = world.leader();
+    assert_ne!(next, leader);
+    world.propose(next, "a").unwrap();
+    world.run_for(3 * ELECTION_MS);
+    assert_eq!(world.node(leader).high_watermark(), world.committed_end(), "it goes on as an observer");
+}
+
+#[test]
+fn leadership_moves_without_waiting_for_a_timeout() {
+    let mut world = World::new(3, 3, 9);
+    let leader = world.leader();
+    let to = if leader == id(1) { id(2) } else { id(1) };
+    world.propose(leader, "a").unwrap();
+    world.run_for(50);
+    assert_eq!(world.transfer(leader, leader), Err(ProposeError::IsVoter));
+    assert_eq!(world.transfer(leader, id(9)), Err(ProposeError::NoVoter));
+    assert_eq!(world.transfer(leader, to), Ok(()));
+    assert_eq!(world.propose(leader, "b"), Err(ProposeError::Transferring));
+    world.run_for(50);
+    assert_eq!(world.leader(), to);
+}
+
+#[test]
+fn a_transfer_to_who_does_not_answer_is_given_up() {
+    let mut world = World::new(3, 3, 10);
+    let leader = world.leader();
+    let to = if leader == id(1) { id(2) } else { id(1) };
+    world.run_for(50);
+    world.cut_off(to);
+    assert_eq!(world.transfer(leader, to), Ok(()));
+    world.run_for(2 * ELECTION_MS);
+    assert!(world.propose(leader, "a").is_ok());
+}
+
+#[test]
+fn who_was_away_for_long_gets_a_snapshot() {
+    let mut world = World::new(3, 3, 11);
+    let leader = world.leader();
+    let away = if leader == id(1) { id(2) } else { id(1) };
+    world.crash(away);
+    for n in 0..20 {
+        world.propose(leader, &format!("{n}")).unwrap();
+        world.run_for(20);
+    }
+    world.compact(leader);
+    world.start(away);
+    world.run_for(1000);
+    assert_eq!(world.snapshots_installed, 1);
+    world.propose(leader, "after").unwrap();
+    world.run_for(100);
+    assert_eq!(world.node(away).high_watermark(), world.committed_end());
+}
+
+#[test]
+fn a_stream_does_not_wait_and_is_bounded() {
+    let mut world = World::new(3, 3, 12);
+    let leader = world.leader();
+    world.run_for(500);
+    world.delivered.clear();
+    let mut accepted = 0;
+    while world.propose(leader, "0123456789").is_ok() {
+        accepted += 1;
+    }
+    assert!((15..=60).contains(&accepted), "{accepted}");
+    assert_eq!(world.propose(leader, "x"), Err(ProposeError::Busy));
+    world.run_for(200);
+    assert_eq!(world.node(leader).high_watermark(), world.node(leader).log().end().offset);
+    let appends = world.count_delivered(|body| matches!(body, Body::Append { .. }));
+    assert!(appends < 4 * accepted, "{appends} messages for {accepted} entries to two followers");
+}
+
+#[test]
+fn a_follower_with_a_long_tail_of_others_is_mended_in_few_steps() {
+    let mut world = World::new(3, 3, 13);
+    let old = world.leader();
+    world.cut_off(old);
+    for _ in 0..10 {
+        let _ = world.propose(old, "lost");
+    }
+    world.run_for(4 * ELECTION_MS);
+    let new = world.leader();
+    for n in 0..20 {
+        world.propose(new, &format!("{n}")).unwrap();
+        world.run_for(20);
+    }
+    world.delivered.clear();
+    world.cut.clear();
+    world.run_for(2 * ELECTION_MS);
+    assert_eq!(world.node(old).log().end(), world.node(new).log().end());
+    assert!(world.count_delivered(|body| matches!(body, Body::Diverged { .. })) <= 3);
+}
+
+#[test]
+fn old_messages_do_no_harm() {
+    let mut world = World::new(3, 3, 14);
+    let leader = world.leader();
+    for n in 0..5 {
+        world.propose(leader, &format!("{n}")).unwrap();
+        world.run_for(20);
+    }
+    let old: Vec<Message> = world.delivered.clone();
+    world.crash(leader);
+    let next = world.leader();
+    world.start(leader);
+    world.propose(next, "after").unwrap();
+    world.run_for(1000);
+    for message in old {
+        let cx = world.context();
+        let to = message.to;
+        let node = world.hosts.get_mut(&to).unwrap().node.as_mut().unwrap();
+        let actions = node.receive(message, cx);
+        world.carry_out(to, actions);
+    }
+    world.run_for(1000);
+    assert_eq!(world.leader(), next);
+}
+
+/// Whatever a stranger of the cluster says, it is answered or passed over.
+#[test]
+fn what_makes_no_sense_is_passed_over() {
+    let mut world = World::new(3, 3, 15);
+    let leader = world.leader();
+    let epoch = world.node(leader).epoch();
+    let far = Position { offset: Offset(1_000_000), epoch: LeaderEpoch(0) };
+    let entry = Entry { base: Offset(5), epoch, payload: Payload::LeaderChange };
+    let bodies = [
+        Body::Appended { matched: Offset(1_000_000), round: Default::default() },
+        Body::Diverged { before: Offset(7), agree: far, round: Default::default() },
+        Body::Append {
+            before: Position { offset: Offset(1), epoch },
+            entries: vec![entry],
+            high_watermark: Offset(1_000_000),
+            round: Default::default(),
+        },
+        Body::VoteAnswer { granted: true },
+    ];
+    for body in bodies {
+        for to in [1, 2, 3].map(id) {
+            let from = if leader == to { id(7) } else { leader };
+            let cx = world.context();
+            let message = Message { from, to, epoch, body: body.clone() };
+            let _ = world.hosts.get_mut(&to).unwrap().node.as_mut().unwrap().receive(message, cx);
+        }
+    }
+}
