@@ -30,7 +30,7 @@ fn any_leader(world: &mut World) -> Option<BrokerId> {
 
 fn disturb(world: &mut World, step: u64, count: i32) {
     let other = id(1 + world.chance.below(count as u64) as i32);
-    match world.chance.below(24) {
+    match world.chance.below(30) {
         0 => {
             if let Some(broker) = any(world) {
                 world.crash(broker);
@@ -74,7 +74,13 @@ fn disturb(world: &mut World, step: u64, count: i32) {
                 let _ = world.read(broker);
             }
         }
-        15 => {
+        15..=18 => {
+            // Two at once: they split the votes, or one of them has what the other lacks.
+            for broker in [other, id(1 + world.chance.below(count as u64) as i32)] {
+                world.make_stand(broker);
+            }
+        }
+        19 => {
             let ms = world.chance.below(4000);
             world.run_for(ms);
         }
@@ -139,24 +145,14 @@ fn live(seed: u64, seen: &mut Seen) {
 #[test]
 fn clusters_agree_whatever_happens() {
     let mut seen = Seen::default();
-    let seeds = match std::env::var("RAFT_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..SEEDS,
-    };
-    let all = seeds.end - seeds.start == SEEDS;
-    for seed in seeds {
+    for seed in 0..SEEDS {
         let lived = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| live(seed, &mut seen)));
         if let Err(panic) = lived {
-            eprintln!("seed {seed}: RAFT_SEED={seed} runs it again");
+            eprintln!("seed {seed}");
             std::panic::resume_unwind(panic);
         }
     }
     // A test in which nothing happens proves nothing.
-    assert!(
-        !all || (seen.reads > 500 && seen.snapshots > 50 && seen.epochs > 1000 && seen.entries > 5000),
-        "{seen:?}"
-    );
+    let much = seen.reads > 500 && seen.snapshots > 50 && seen.epochs > 1000 && seen.entries > 5000;
+    assert!(much, "{seen:?}");
 }

@@ -344,6 +344,12 @@ impl World {
                 let Stored { hard_state, start, .. } = &host.disk.stored;
                 let durable = hard_state.epoch.max(start.epoch);
                 assert_eq!(message.epoch, durable, "said before it was durable");
+                let votes_for = match message.body {
+                    Body::VoteAnswer { granted: true } => Some(message.to),
+                    Body::Vote { .. } => Some(broker),
+                    _ => hard_state.voted_for,
+                };
+                assert_eq!(hard_state.voted_for, votes_for, "a vote was told before it was durable");
                 self.post(message);
             }
             Action::Commit(to) => self.note_commit(broker, to),
@@ -452,6 +458,16 @@ impl World {
             self.hosts.get_mut(&broker).expect("known").reads.remove(&read);
         }
         asked
+    }
+
+    /// The leader of its epoch, it seems, tells a node to stand for election, whether it has everything or not: for
+    /// agreement it must not matter who stands when.
+    pub(super) fn make_stand(&mut self, who: BrokerId) {
+        let Some(node) = &self.hosts[&who].node else { return };
+        let epoch = node.epoch();
+        if let Some(&from) = self.leaders.get(&epoch).filter(|&&leader| leader != who) {
+            self.schedule(0, Event::Deliver(Message { from, to: who, epoch, body: Body::TimeoutNow }));
+        }
     }
 
     pub(super) fn add_voter(&mut self, leader: BrokerId, who: BrokerId) -> Result<(), ProposeError> {
