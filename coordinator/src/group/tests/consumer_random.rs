@@ -138,8 +138,9 @@ impl Run {
             Step::Refuse => drop(self.world.refuse(ErrorCode::NotEnoughReplicas)),
             Step::Crash => {
                 self.world.crash();
-                // What was given away and never became durable is not given away.
+                // What was given away and never became durable is not given away: who has it now has had it all along.
                 self.zombies.clear();
+                self.clients.iter_mut().for_each(|client| client.tenures.clear());
             }
         }
         self.check();
@@ -460,4 +461,19 @@ proptest! {
         run.end_of_faults();
         run.end_of_group();
     }
+}
+
+/// A member's session ends, and the coordinator dies before that is durable: the next one has the member back with all
+/// that it held, so its commits count though it seemed to have lost everything.
+#[test]
+fn what_never_became_durable_has_not_been_lost() {
+    use Step::{Act, AddPartition, Crash, GiveUp, Pass, Refuse, Restart, Settle, ZombieCommit};
+    let mut run = Run::new(1000);
+    let begin = [Act(2), AddPartition, AddPartition, Act(0), Pass(1000), GiveUp(0), Refuse, Act(1), Settle];
+    let end = [Act(1), Act(3), Pass(45_000), Crash, Act(3), Act(3), Act(1), Restart(1), ZombieCommit(0)];
+    for step in begin.into_iter().chain(end) {
+        run.step(step);
+    }
+    run.end_of_faults();
+    run.end_of_group();
 }
