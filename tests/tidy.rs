@@ -65,6 +65,7 @@ const PURE: &[&str] = &[
     "net/src/scatter.rs",
     "net/src/sessions.rs",
     "net/src/sessions/",
+    "replication/src/isr.rs",
     "replication/src/leader.rs",
     "replication/src/waiters.rs",
     "replication/src/waiters/",

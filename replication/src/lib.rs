@@ -4,6 +4,7 @@
 //! and the queue of those who wait for them. The rules (`leader`, `waiters`) are pure; what is async here is so only
 //! because the log below is. Nothing here knows a topic's name, a socket, or who decided the roles.
 
+pub mod isr;
 pub mod leader;
 pub mod partition;
 pub mod table;

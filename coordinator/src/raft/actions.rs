@@ -49,6 +49,12 @@ pub enum Action {
     },
     /// This node leads no more, so it cannot tell.
     ReadFailed(ReadId),
+    /// That node says what cannot be, if this one remembers right: another leads in this node's own epoch, or what is
+    /// committed here is something else there. It was passed over; one of the two has lost or forged what it had.
+    Contradiction {
+        from: BrokerId,
+        what: &'static str,
+    },
     /// Ask that node for its snapshot, whole; `Node::installed` when it and its position are durable. Said again and
     /// again until then, so that a failed try may be given up.
     FetchSnapshot {

@@ -40,10 +40,9 @@ impl Node {
 
     pub(super) fn stand(&mut self, transfer: bool, cx: Context, actions: &mut Vec<Action>) {
         self.postpone(cx);
-        self.hard_state = HardState {
-            epoch: LeaderEpoch(self.epoch().0.checked_add(1).expect("epochs last")),
-            voted_for: Some(self.id()),
-        };
+        // Only a node that lies about its epoch could bring the others there.
+        let Some(epoch) = self.epoch().0.checked_add(1).map(LeaderEpoch) else { return };
+        self.hard_state = HardState { epoch, voted_for: Some(self.id()) };
         self.leader = None;
         self.verified = self.high_watermark;
         self.last_round = Default::default();

@@ -11,15 +11,26 @@ use super::{
 };
 
 impl Node {
-    /// That node leads in this epoch, for it says so and has been elected.
-    pub(super) fn follow(&mut self, from: BrokerId, round: Round, cx: Context, actions: &mut Vec<Action>) {
-        assert!(!self.is_leader(), "an epoch has one leader");
+    /// That node leads in this epoch, for it says so and has been elected. Whether that can be.
+    pub(super) fn follow(
+        &mut self,
+        from: BrokerId,
+        round: Round,
+        cx: Context,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        if self.is_leader() {
+            actions
+                .push(Action::Contradiction { from, what: "it leads in an epoch that this node leads in" });
+            return false;
+        }
         if self.leader != Some(from) || !matches!(self.role, Role::Follower) {
             self.enter(self.epoch(), Some(from), cx, actions);
         }
         self.heard_leader = Some(cx.now);
         self.last_round = self.last_round.max(round);
         self.postpone(cx);
+        true
     }
 
     pub(super) fn take_entries(
@@ -42,26 +53,33 @@ impl Node {
                 let (before, round) = (before.offset, self.last_round);
                 return self.send(from, Body::Diverged { before, agree, round }, actions);
             }
-            self.extend(entries, actions);
+            if !self.extend(entries, actions) {
+                let what = "its log differs from what is committed here";
+                return actions.push(Action::Contradiction { from, what });
+            }
         }
         self.verified = self.verified.max(end.offset);
         self.committed_up_to(high_watermark.min(self.acknowledged()), actions);
         self.answer(actions);
     }
 
-    /// Entries that are there already stay; the first that is not the leader's goes, and everything after it.
-    fn extend(&mut self, entries: Vec<Entry>, actions: &mut Vec<Action>) {
+    /// Entries that are there already stay; the first that is not the leader's goes, and everything after it. Not what
+    /// is committed: false.
+    fn extend(&mut self, entries: Vec<Entry>, actions: &mut Vec<Action>) -> bool {
         let is_new = |entry: &Entry| self.log.epoch_before(entry.next()) != Some(entry.epoch);
-        let Some(first) = entries.iter().position(is_new) else { return };
+        let Some(first) = entries.iter().position(is_new) else { return true };
         let new = entries[first..].to_vec();
         let base = new[0].base;
         if self.log.end().offset > base {
-            assert!(base >= self.high_watermark, "what is committed stays");
+            if base < self.high_watermark {
+                return false;
+            }
             self.log.truncate(base);
             actions.push(Action::Truncate(base));
         }
         let id = self.log.append(new.iter().cloned());
         actions.push(Action::Append { id, entries: new });
+        true
     }
 
     /// What the leader may count on.

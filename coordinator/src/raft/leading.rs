@@ -19,6 +19,9 @@ use super::{
 /// Questions that wait for a round at once. More find the leader busy.
 const READS_MAX: usize = 10_000;
 
+/// Brokers that are sent the log. One more goes without, as a cluster has fewer.
+const PEERS_MAX: usize = 10_000;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ProposeError {
     #[error("another node leads, if any does")]
@@ -306,6 +309,9 @@ impl Node {
         let Some(leading) = self.leading() else {
             return self.send(from, Body::NotLeader { leader }, actions);
         };
+        if leading.peers.len() >= PEERS_MAX && !leading.peers.contains_key(&from) {
+            return;
+        }
         // It knows of no leader: what was under way to it is lost.
         let peer = leading.peers.entry(from).or_insert_with(|| Progress::new(end, cx.now));
         peer.heard = cx.now;
@@ -329,8 +335,8 @@ impl Node {
             }
         });
         // A snapshot and the image follow what this node could read again after a crash.
-        let Some(reached) = reached.map(|reached| reached.min(durable)).filter(|&at| at > leading.first)
-        else {
+        let reached = reached.and_then(|reached| self.log.floor(reached.min(durable)));
+        let Some(reached) = reached.map(|position| position.offset).filter(|&at| at > leading.first) else {
             return;
         };
         let before = self.high_watermark;

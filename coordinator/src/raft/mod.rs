@@ -9,6 +9,7 @@
 //! one at a time.
 
 mod actions;
+pub mod codec;
 mod config;
 mod election;
 mod following;

@@ -180,12 +180,14 @@ impl Node {
                 self.send(from, Body::Appended { matched: Offset::ZERO, round }, &mut actions);
             }
             Body::Append { before, entries, high_watermark, round } => {
-                self.follow(from, round, cx, &mut actions);
-                self.take_entries(from, before, entries, high_watermark, &mut actions);
+                if self.follow(from, round, cx, &mut actions) {
+                    self.take_entries(from, before, entries, high_watermark, &mut actions);
+                }
             }
             Body::Snapshot { id, round } => {
-                self.follow(from, round, cx, &mut actions);
-                self.take_snapshot(from, id, &mut actions);
+                if self.follow(from, round, cx, &mut actions) {
+                    self.take_snapshot(from, id, &mut actions);
+                }
             }
             Body::Appended { matched, round } if is_current => {
                 self.count_appended(from, matched, round, cx, &mut actions);

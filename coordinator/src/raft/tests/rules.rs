@@ -255,14 +255,31 @@ fn old_messages_do_no_harm() {
     world.propose(next, "after").unwrap();
     world.run_for(1000);
     for message in old {
-        let cx = world.context();
-        let to = message.to;
-        let node = world.hosts.get_mut(&to).unwrap().node.as_mut().unwrap();
-        let actions = node.receive(message, cx);
-        world.carry_out(to, actions);
+        world.hear(message);
     }
     world.run_for(1000);
     assert_eq!(world.leader(), next);
+}
+
+/// A vote for one epoch that arrives in the next must not count there: who gave it may vote for another now.
+#[test]
+fn votes_of_an_earlier_epoch_do_not_count() {
+    let mut world = World::new(3, 3, 16);
+    let leader = world.leader();
+    world.cut_off(leader);
+    for other in [1, 2, 3].map(id) {
+        world.cut_off(other);
+    }
+    let candidate = if leader == id(1) { id(2) } else { id(1) };
+    let epoch = world.node(candidate).epoch();
+    world.make_candidate(candidate);
+    assert_eq!(world.node(candidate).epoch(), LeaderEpoch(epoch.0 + 1));
+    let late = Message { from: leader, to: candidate, epoch, body: Body::VoteAnswer { granted: true } };
+    world.hear(late);
+    assert!(!world.node(candidate).is_leader());
+    let epoch = LeaderEpoch(epoch.0 + 1);
+    world.hear(Message { from: leader, to: candidate, epoch, body: Body::VoteAnswer { granted: true } });
+    assert!(world.node(candidate).is_leader(), "and one of this epoch does");
 }
 
 /// Whatever a stranger of the cluster says, it is answered or passed over.
@@ -287,9 +304,7 @@ fn what_makes_no_sense_is_passed_over() {
     for body in bodies {
         for to in [1, 2, 3].map(id) {
             let from = if leader == to { id(7) } else { leader };
-            let cx = world.context();
-            let message = Message { from, to, epoch, body: body.clone() };
-            let _ = world.hosts.get_mut(&to).unwrap().node.as_mut().unwrap().receive(message, cx);
+            world.hear(Message { from, to, epoch, body: body.clone() });
         }
     }
 }

@@ -358,6 +358,7 @@ impl World {
                 assert_eq!(leader, broker, "{epoch:?} has two leaders");
             }
             Action::Follow { .. } => {}
+            Action::Contradiction { from, what } => panic!("{broker:?} hears {from:?}: {what}"),
             Action::ReadReady { id, high_watermark } => {
                 let least = host.reads.remove(&id).expect("it was asked, and once");
                 assert!(high_watermark >= least, "{broker:?} read {high_watermark} after {least} was there");
@@ -468,6 +469,21 @@ impl World {
         if let Some(&from) = self.leaders.get(&epoch).filter(|&&leader| leader != who) {
             self.schedule(0, Event::Deliver(Message { from, to: who, epoch, body: Body::TimeoutNow }));
         }
+    }
+
+    /// Whatever the network does.
+    pub(super) fn hear(&mut self, message: Message) {
+        let (cx, to) = (self.context(), message.to);
+        let node = self.hosts.get_mut(&to).expect("it is known").node.as_mut().expect("it is up");
+        let actions = node.receive(message, cx);
+        self.carry_out(to, actions);
+    }
+
+    /// As if its leader wanted it, whom it may know or not.
+    pub(super) fn make_candidate(&mut self, who: BrokerId) {
+        let epoch = self.node(who).epoch();
+        let from = self.leaders[&epoch];
+        self.hear(Message { from, to: who, epoch, body: Body::TimeoutNow });
     }
 
     pub(super) fn add_voter(&mut self, leader: BrokerId, who: BrokerId) -> Result<(), ProposeError> {
