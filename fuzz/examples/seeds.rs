@@ -6,6 +6,7 @@ use std::{fs, path::Path};
 
 use coordinator::{
     ConfigResource, MetadataRecord,
+    raft::{Body, Message, Position, codec},
     metadata::{
         BrokerRecord, ClientQuotaRecord, ConfigRecord, Endpoint, FeatureLevelRecord, PartitionRecord,
         ProducerIdsRecord, QuotaEntity, QuotaName, RemoveTopicRecord, SecurityProtocol, TopicRecord,
@@ -25,6 +26,7 @@ fn main() {
     directories();
     files();
     metadata();
+    consensus();
 }
 
 fn root() -> &'static Path {
@@ -267,6 +269,29 @@ fn directories() {
         "end-of-offsets",
         &run(&[&[op::NEXT], &last.to_be_bytes(), &[op::ROLL, 0], &stored, &tail, &commit(0)]),
     );
+}
+
+/// What happens to one node of three: an election that it wins, one that it loses, entries that follow, and as bytes.
+fn consensus() {
+    const TICK: [u8; 2] = [0, 255];
+    const PERSISTED: [u8; 2] = [3, 0];
+    const PROPOSE: [u8; 3] = [2, 0, 1];
+    // kind, random, from, epoch, round, body, and what that has
+    let vote_answers: &[u8] = &[4, 0, 2, 0, 0, 1, 4, 0, 2, 0, 0, 3];
+    let appended: &[u8] = &[4, 0, 2, 0, 1, 6, 3, 0];
+    let wins = [&TICK, &TICK, vote_answers, &PROPOSE, &PERSISTED, &PERSISTED, appended, &PROPOSE].concat();
+    seed("consensus_messages", "wins", &wins);
+    let append: &[u8] = &[4, 0, 2, 1, 1, 4, 0, 0, 2, 1, 0, 1, 20, 1];
+    let follows = [append, &PERSISTED, append, &[4, 0, 3, 1, 1, 4, 0, 0, 1, 2, 0, 1], &PERSISTED].concat();
+    seed("consensus_messages", "follows", &follows);
+    let message = codec::encode(&Message {
+        from: BrokerId(2),
+        to: BrokerId(1),
+        epoch: LeaderEpoch(1),
+        body: Body::Vote { end: Position::default(), transfer: true },
+    });
+    let length = u16::try_from(message.len()).expect("it is small").to_be_bytes();
+    seed("consensus_messages", "bytes", &[&[1, 0], &length[..], &message].concat());
 }
 
 fn metadata() {

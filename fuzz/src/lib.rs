@@ -4,6 +4,7 @@
 //!
 //! In both places the paths are relative to this folder, so nothing in it says `crate::`.
 
+pub mod consensus_messages;
 pub mod index_files;
 pub mod input;
 pub mod metadata_records;

@@ -118,3 +118,8 @@ fn index_files() {
 fn metadata_records() {
     smoke("metadata_records", targets::metadata_records::run, 10_000);
 }
+
+#[test]
+fn consensus_messages() {
+    smoke("consensus_messages", targets::consensus_messages::run, 20_000);
+}
