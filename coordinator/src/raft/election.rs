@@ -7,7 +7,7 @@ use model::{BrokerId, LeaderEpoch};
 use super::{
     actions::{Action, HardState},
     leading::Leading,
-    log::Position,
+    log::{Payload, Position},
     message::Body,
     node::{Context, Node, Role},
 };
@@ -26,10 +26,7 @@ impl Node {
 
     /// First asks whether there would be votes, so that who would lose raises no epoch.
     pub(super) fn campaign(&mut self, cx: Context, actions: &mut Vec<Action>) {
-        self.postpone(cx);
-        if self.leader.take().is_some() {
-            actions.push(Action::Follow { epoch: self.epoch(), leader: None });
-        }
+        self.forget_leader(cx, actions);
         self.role = Role::PreCandidate(BTreeMap::from([(self.id(), true)]));
         let end = self.log.end();
         for voter in self.others() {
@@ -42,12 +39,9 @@ impl Node {
         self.postpone(cx);
         // Only a node that lies about its epoch could bring the others there.
         let Some(epoch) = self.epoch().0.checked_add(1).map(LeaderEpoch) else { return };
-        self.hard_state = HardState { epoch, voted_for: Some(self.id()) };
+        self.begin_epoch(HardState { epoch, voted_for: Some(self.id()) }, actions);
         self.leader = None;
-        self.verified = self.high_watermark;
-        self.last_round = Default::default();
         self.role = Role::Candidate(BTreeMap::from([(self.id(), true)]));
-        actions.push(Action::Save(self.hard_state));
         let end = self.log.end();
         for voter in self.others() {
             self.send(voter, Body::Vote { end, transfer }, actions);
@@ -84,8 +78,7 @@ impl Node {
     ) {
         let Role::PreCandidate(votes) = &mut self.role else { return };
         votes.insert(from, granted);
-        let votes = votes.clone();
-        if self.voters().agree(|voter| votes.get(&voter) == Some(&true)) {
+        if self.wins() {
             self.stand(false, cx, actions);
         }
     }
@@ -120,16 +113,20 @@ impl Node {
     ) {
         let Role::Candidate(votes) = &mut self.role else { return };
         votes.insert(from, granted);
-        let votes = votes.clone();
-        if self.voters().agree(|voter| votes.get(&voter) == Some(&true)) {
+        if self.wins() {
             self.lead(cx, actions);
         }
+    }
+
+    fn wins(&self) -> bool {
+        let (Role::PreCandidate(votes) | Role::Candidate(votes)) = &self.role else { return false };
+        self.voters().agree(|voter| votes.get(&voter) == Some(&true))
     }
 
     fn lead(&mut self, cx: Context, actions: &mut Vec<Action>) {
         self.leader = Some(self.id());
         self.role = Role::Leader(Leading::new(self.log.end().offset, self.config.heartbeat, cx.now));
         actions.push(Action::Lead(self.epoch()));
-        self.begin_leading(cx, actions);
+        self.write(Payload::LeaderChange, cx, actions);
     }
 }

@@ -87,16 +87,11 @@ impl Node {
         self.verified.min(self.log.durable())
     }
 
-    fn answer(&self, actions: &mut Vec<Action>) {
+    pub(super) fn answer(&self, actions: &mut Vec<Action>) {
         if let Some(leader) = self.leader {
             let body = Body::Appended { matched: self.acknowledged(), round: self.last_round };
             self.send(leader, body, actions);
         }
-    }
-
-    /// The disk has more than it had.
-    pub(super) fn acknowledge(&self, actions: &mut Vec<Action>) {
-        self.answer(actions);
     }
 
     pub(super) fn take_snapshot(&mut self, from: BrokerId, id: Position, actions: &mut Vec<Action>) {
@@ -126,10 +121,7 @@ impl Node {
 
     /// Somebody must know the leader: first who was told, then all in turn.
     pub(super) fn observe(&mut self, cx: Context, actions: &mut Vec<Action>) {
-        self.postpone(cx);
-        if self.leader.take().is_some() {
-            actions.push(Action::Follow { epoch: self.epoch(), leader: None });
-        }
+        self.forget_leader(cx, actions);
         let known: Voters = self.voters().iter().chain(self.config.contacts.iter().copied()).collect();
         let known = known.without(self.id());
         if known.count() > 0 {

@@ -90,8 +90,20 @@ impl Node {
         }
     }
 
-    pub(super) fn begin_leading(&mut self, cx: Context, actions: &mut Vec<Action>) {
-        self.write(Payload::LeaderChange, cx, actions);
+    fn peers(&self) -> Vec<BrokerId> {
+        match &self.role {
+            Role::Leader(leading) => leading.peers.keys().copied().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What a majority of the voters has reached, this node among them.
+    fn reached<T: Ord + Copy + Default>(&self, own: T, peer: impl Fn(&Progress) -> T) -> Option<T> {
+        let Role::Leader(leading) = &self.role else { return None };
+        self.voters().reached(|voter| match leading.peers.get(&voter) {
+            _ if voter == self.id() => own,
+            known => known.map_or(T::default(), &peer),
+        })
     }
 
     /// The others may have it before this node's own disk has, so it goes to them first.
@@ -100,7 +112,9 @@ impl Node {
         let entry = Entry { base, epoch: self.epoch(), payload };
         let id = self.log.append([entry.clone()]);
         self.know_voters(cx);
-        self.send_all(cx, actions);
+        for to in self.peers() {
+            self.send_entries(to, cx, actions);
+        }
         actions.push(Action::Append { id, entries: vec![entry] });
         base
     }
@@ -148,10 +162,8 @@ impl Node {
     pub(super) fn tick_leader(&mut self, cx: Context, actions: &mut Vec<Action>) {
         let silent_since = |heard| cx.now.since(heard) >= self.config.election_timeout;
         let Role::Leader(leading) = &self.role else { return };
-        let hears = |voter| {
-            voter == self.id() || leading.peers.get(&voter).is_some_and(|peer| !silent_since(peer.heard))
-        };
-        if silent_since(leading.since) && !self.voters().agree(hears) {
+        let is_heard = self.reached(true, |peer| !silent_since(peer.heard));
+        if silent_since(leading.since) && is_heard != Some(true) {
             return self.enter(self.epoch(), None, cx, actions);
         }
         if cx.now >= leading.heartbeat_due {
@@ -175,26 +187,21 @@ impl Node {
         leading.heartbeat_due = cx.now + heartbeat;
         let stuck_before = Millis(cx.now.0.saturating_sub(u64::try_from(retry.as_millis()).unwrap_or(0)));
         for peer in leading.peers.values_mut() {
-            if peer.is_stuck(stuck_before) {
-                peer.probe(peer.matched.max(match peer.pace {
-                    Pace::Probe { .. } => peer.next,
-                    Pace::Stream | Pace::Snapshot => peer.matched,
-                }));
-            }
+            peer.retry(stuck_before);
         }
-        let peers: Vec<BrokerId> = leading.peers.keys().copied().collect();
-        for to in peers {
-            if !self.send_entries(to, cx, actions) {
-                self.send_round(to, actions);
-            }
+        self.tell_all(cx, actions);
+    }
+
+    /// Followers that have nothing more to get must hear of the leader, and of its high watermark, as well.
+    fn tell_all(&mut self, cx: Context, actions: &mut Vec<Action>) {
+        for to in self.peers() {
+            self.tell(to, cx, actions);
         }
     }
 
-    fn send_all(&mut self, cx: Context, actions: &mut Vec<Action>) {
-        let peers: Vec<BrokerId> =
-            self.leading().map(|leading| leading.peers.keys().copied().collect()).unwrap_or_default();
-        for to in peers {
-            self.send_entries(to, cx, actions);
+    fn tell(&mut self, to: BrokerId, cx: Context, actions: &mut Vec<Action>) {
+        if !self.send_entries(to, cx, actions) {
+            self.send_round(to, actions);
         }
     }
 
@@ -318,22 +325,14 @@ impl Node {
         if peer.pace != Pace::Snapshot {
             peer.probe(peer.next);
         }
-        if !self.send_entries(from, cx, actions) {
-            self.send_round(from, actions);
-        }
+        self.tell(from, cx, actions);
     }
 
     /// Only entries of its own epoch are committed by being counted (Raft section 5.4.2, figure 8).
     pub(super) fn commit(&mut self, cx: Context, actions: &mut Vec<Action>) {
         let Role::Leader(leading) = &self.role else { return };
         let durable = self.log.durable();
-        let reached = self.voters().reached(|voter| {
-            if voter == self.id() {
-                durable
-            } else {
-                leading.peers.get(&voter).map_or(Offset::ZERO, |peer| peer.matched)
-            }
-        });
+        let reached = self.reached(durable, |peer| peer.matched);
         // A snapshot and the image follow what this node could read again after a crash.
         let reached = reached.and_then(|reached| self.log.floor(reached.min(durable)));
         let Some(reached) = reached.map(|position| position.offset).filter(|&at| at > leading.first) else {
@@ -342,26 +341,15 @@ impl Node {
         let before = self.high_watermark;
         self.committed_up_to(reached, actions);
         if self.high_watermark > before {
-            self.tell_high_watermark(cx, actions);
+            self.tell_all(cx, actions);
             self.answer_reads(actions);
             self.leave_if_removed(cx, actions);
         }
     }
 
-    /// Followers that have nothing more to get would wait for the next heartbeat otherwise.
-    fn tell_high_watermark(&mut self, cx: Context, actions: &mut Vec<Action>) {
-        let peers: Vec<BrokerId> =
-            self.leading().map(|leading| leading.peers.keys().copied().collect()).unwrap_or_default();
-        for to in peers {
-            if !self.send_entries(to, cx, actions) {
-                self.send_round(to, actions);
-            }
-        }
-    }
-
     /// Whether this node leads and what is committed, asked of a majority (Raft thesis, section 6.4). The answer is an
     /// action, of this call or of a later one.
-    pub fn read(&mut self, id: ReadId, cx: Context) -> (Result<(), ProposeError>, Vec<Action>) {
+    pub fn read(&mut self, id: ReadId) -> (Result<(), ProposeError>, Vec<Action>) {
         let mut actions = Vec::new();
         if !self.is_leader() {
             return (Err(ProposeError::NotLeader(self.leader)), actions);
@@ -376,25 +364,16 @@ impl Node {
         }
         leading.round.0 += 1;
         leading.reads.push_back(Read { id, high_watermark, round: leading.round });
-        let peers: Vec<BrokerId> = leading.peers.keys().copied().collect();
-        for to in peers {
+        for to in self.peers() {
             self.send_round(to, &mut actions);
         }
-        let _ = cx;
         self.answer_reads(&mut actions);
         (Ok(()), actions)
     }
 
     fn answer_reads(&mut self, actions: &mut Vec<Action>) {
         let Role::Leader(leading) = &self.role else { return };
-        let answered = self.voters().reached(|voter| {
-            if voter == self.id() {
-                leading.round
-            } else {
-                leading.peers.get(&voter).map_or(Round::default(), |peer| peer.round)
-            }
-        });
-        let Some(answered) = answered else { return };
+        let Some(answered) = self.reached(leading.round, |peer| peer.round) else { return };
         let Some(leading) = self.leading() else { return };
         while let Some(read) = leading.reads.front()
             && read.round <= answered

@@ -232,3 +232,26 @@ impl Log {
         (self.start, self.voters_at_start, self.durable) = (start, voters, start.offset);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The disk was still writing what has been cut since: that it arrives says nothing of what is there now.
+    #[test]
+    fn what_was_cut_does_not_become_durable() {
+        let entry = |base, epoch| Entry {
+            base: Offset(base),
+            epoch: LeaderEpoch(epoch),
+            payload: Payload::LeaderChange,
+        };
+        let mut log = Log::new(Position::default(), Voters::default(), Vec::new());
+        let first = log.append([entry(0, 1), entry(1, 1), entry(2, 1)]);
+        log.truncate(Offset(1));
+        let second = log.append([entry(1, 2), entry(2, 2), entry(3, 2)]);
+        assert!(log.persisted(first));
+        assert_eq!(log.durable(), Offset(1));
+        assert!(log.persisted(second));
+        assert_eq!(log.durable(), Offset(4));
+    }
+}

@@ -217,7 +217,7 @@ impl Node {
             if self.is_leader() {
                 self.commit(cx, &mut actions);
             } else {
-                self.acknowledge(&mut actions);
+                self.answer(&mut actions);
             }
         }
         actions
@@ -239,6 +239,22 @@ impl Node {
         actions.push(Action::Send(Message { from: self.id(), to, epoch: self.epoch(), body }));
     }
 
+    /// What was seen of the leader before was seen of another.
+    pub(super) fn begin_epoch(&mut self, hard_state: HardState, actions: &mut Vec<Action>) {
+        self.hard_state = hard_state;
+        actions.push(Action::Save(hard_state));
+        self.verified = self.high_watermark;
+        self.last_round = Round::default();
+    }
+
+    /// Too long without a word from one.
+    pub(super) fn forget_leader(&mut self, cx: Context, actions: &mut Vec<Action>) {
+        self.postpone(cx);
+        if self.leader.take().is_some() {
+            actions.push(Action::Follow { epoch: self.epoch(), leader: None });
+        }
+    }
+
     /// Follower of a later epoch, or of this one after having wanted more.
     pub(super) fn enter(
         &mut self,
@@ -249,14 +265,10 @@ impl Node {
     ) {
         assert!(epoch >= self.epoch(), "epochs do not go back");
         if epoch > self.epoch() {
-            self.hard_state = HardState { epoch, voted_for: None };
-            actions.push(Action::Save(self.hard_state));
-            self.verified = self.high_watermark;
-            self.last_round = Round::default();
+            self.begin_epoch(HardState { epoch, voted_for: None }, actions);
         }
         if let Role::Leader(leading) = std::mem::replace(&mut self.role, Role::Follower) {
             leading.fail_reads(actions);
-            self.verified = self.high_watermark;
         }
         self.leader = leader;
         self.postpone(cx);

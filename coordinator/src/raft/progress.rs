@@ -92,11 +92,12 @@ impl Progress {
         self.pace = Pace::Probe { waits: false };
     }
 
-    pub(super) fn is_stuck(&self, before: Millis) -> bool {
-        match self.pace {
-            Pace::Probe { waits } => waits,
-            Pace::Stream => !self.in_flight.is_empty() && self.moved < before,
-            Pace::Snapshot => false,
+    /// Sends again what was not answered: a probe at once, a stream when nothing has come of it since `before`.
+    pub(super) fn retry(&mut self, before: Millis) {
+        match &mut self.pace {
+            Pace::Probe { waits } => *waits = false,
+            Pace::Stream if !self.in_flight.is_empty() && self.moved < before => self.probe(self.matched),
+            Pace::Stream | Pace::Snapshot => {}
         }
     }
 

@@ -1,9 +1,13 @@
 //! One rule at a time, each in the words of the paper or thesis where it has some.
 
-use model::{LeaderEpoch, Offset};
+use model::{BrokerId, LeaderEpoch, Offset};
 
 use super::world::{ELECTION_MS, World, id};
-use crate::raft::{Body, Entry, Message, Payload, Position, ProposeError};
+use crate::raft::{Action, Body, Entry, Message, Payload, Position, ProposeError};
+
+fn another_than(broker: BrokerId) -> BrokerId {
+    if broker == id(1) { id(2) } else { id(1) }
+}
 
 #[test]
 fn a_broker_alone_is_a_quorum_of_one() {
@@ -64,7 +68,7 @@ fn who_is_cut_off_raises_no_epoch() {
     let mut world = World::new(3, 3, 4);
     let leader = world.leader();
     let epoch = world.node(leader).epoch();
-    let other = if leader == id(1) { id(2) } else { id(1) };
+    let other = another_than(leader);
     world.cut_off(other);
     world.run_for(30 * ELECTION_MS);
     assert_eq!(world.node(other).epoch(), epoch);
@@ -159,7 +163,7 @@ fn voters_come_and_go_one_at_a_time() {
 fn leadership_moves_without_waiting_for_a_timeout() {
     let mut world = World::new(3, 3, 9);
     let leader = world.leader();
-    let to = if leader == id(1) { id(2) } else { id(1) };
+    let to = another_than(leader);
     world.propose(leader, "a").unwrap();
     world.run_for(50);
     assert_eq!(world.transfer(leader, leader), Err(ProposeError::IsVoter));
@@ -174,7 +178,7 @@ fn leadership_moves_without_waiting_for_a_timeout() {
 fn a_transfer_to_who_does_not_answer_is_given_up() {
     let mut world = World::new(3, 3, 10);
     let leader = world.leader();
-    let to = if leader == id(1) { id(2) } else { id(1) };
+    let to = another_than(leader);
     world.run_for(50);
     world.cut_off(to);
     assert_eq!(world.transfer(leader, to), Ok(()));
@@ -186,7 +190,7 @@ fn a_transfer_to_who_does_not_answer_is_given_up() {
 fn who_was_away_for_long_gets_a_snapshot() {
     let mut world = World::new(3, 3, 11);
     let leader = world.leader();
-    let away = if leader == id(1) { id(2) } else { id(1) };
+    let away = another_than(leader);
     world.crash(away);
     for n in 0..20 {
         world.propose(leader, &format!("{n}")).unwrap();
@@ -270,7 +274,7 @@ fn votes_of_an_earlier_epoch_do_not_count() {
     for other in [1, 2, 3].map(id) {
         world.cut_off(other);
     }
-    let candidate = if leader == id(1) { id(2) } else { id(1) };
+    let candidate = another_than(leader);
     let epoch = world.node(candidate).epoch();
     world.make_candidate(candidate);
     assert_eq!(world.node(candidate).epoch(), LeaderEpoch(epoch.0 + 1));
@@ -280,6 +284,38 @@ fn votes_of_an_earlier_epoch_do_not_count() {
     let epoch = LeaderEpoch(epoch.0 + 1);
     world.hear(Message { from: leader, to: candidate, epoch, body: Body::VoteAnswer { granted: true } });
     assert!(world.node(candidate).is_leader(), "and one of this epoch does");
+}
+
+/// The tail that one leader sent may not be the next one's, though both logs share what is before it.
+#[test]
+fn what_was_seen_to_be_one_leaders_is_not_the_next_ones() {
+    let mut world = World::new(3, 3, 17);
+    [1, 2, 3].map(id).into_iter().for_each(|broker| world.cut_off(broker));
+    let entry = |n| Entry { base: Offset(n), epoch: LeaderEpoch(1), payload: Payload::LeaderChange };
+    let append = |epoch, offset, entries: Vec<Entry>| Message {
+        from: id(epoch + 1),
+        to: id(1),
+        epoch: LeaderEpoch(epoch),
+        body: Body::Append {
+            before: Position { offset: Offset(offset), epoch: LeaderEpoch(i32::from(offset > 0)) },
+            entries,
+            high_watermark: Offset(0),
+            round: Default::default(),
+        },
+    };
+    world.hear(append(1, 0, vec![entry(0), entry(1), entry(2)]));
+    world.run_for(20);
+    assert_eq!(world.node(id(1)).log().durable(), Offset(3));
+    let cx = world.context();
+    let heard = world.hosts.get_mut(&id(1)).unwrap().node.as_mut().unwrap().receive(append(2, 1, vec![]), cx);
+    let matched: Vec<Offset> = heard
+        .iter()
+        .filter_map(|action| match action {
+            Action::Send(Message { body: Body::Appended { matched, .. }, .. }) => Some(*matched),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(matched, [Offset(1)]);
 }
 
 /// Whatever a stranger of the cluster says, it is answered or passed over.

@@ -454,7 +454,7 @@ impl World {
         self.next_read += 1;
         let (read, least) = (ReadId(self.next_read), self.committed_end());
         self.hosts.get_mut(&broker).expect("known").reads.insert(read, least);
-        let asked = self.on(broker, |node, cx| node.read(read, cx)).expect("it is up");
+        let asked = self.on(broker, |node, _| node.read(read)).expect("it is up");
         if asked.is_err() {
             self.hosts.get_mut(&broker).expect("known").reads.remove(&read);
         }
