@@ -11,7 +11,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use model::{Offset, PartitionIndex};
+use model::{Offset, PartitionIndex, TopicId, TopicPartition};
 
 /// Everything below is on stable storage in its segment.
 pub const RECOVERY_POINT_FILE: &str = "recovery-point-offset-checkpoint";
@@ -26,6 +26,7 @@ pub const ENTRIES_MAX: usize = 1 << 20;
 /// The longest line that can be right: a topic name of 249 characters and two numbers.
 const LINE_BYTES_MAX: usize = 512;
 const VERSION: &str = "0";
+const NO_TOPIC: TopicId = TopicId([0; 16]);
 
 /// Which line is wrong, counted from 1, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -76,6 +77,27 @@ impl OffsetCheckpoint {
     pub fn write(&self) -> Vec<u8> {
         let lines = self.iter().map(|(topic, partition, offset)| format!("{topic} {partition} {offset}"));
         write_entries(lines)
+    }
+
+    /// In which life of the data directory the file was written; 0 if it does not say. A topic of all zeros stands for it.
+    pub fn life(&self) -> i64 {
+        self.get(&NO_TOPIC.to_string(), PartitionIndex(0)).map_or(0, |life| life.0)
+    }
+
+    pub fn set_life(&mut self, life: i64) {
+        self.set(&NO_TOPIC.to_string(), PartitionIndex(0), Offset(life));
+    }
+
+    /// The entries of a file that goes by topic id; what is no id is the error.
+    pub fn by_id(&self) -> Result<Vec<(TopicPartition, Offset)>, String> {
+        let mut entries = Vec::new();
+        for (topic, partition, offset) in self.iter() {
+            let id = TopicId::from_base64(topic).ok_or_else(|| format!("{topic} is no topic id"))?;
+            if id != NO_TOPIC {
+                entries.push((TopicPartition::new(id, partition), offset));
+            }
+        }
+        Ok(entries)
     }
 
     pub fn get(&self, topic: &str, partition: PartitionIndex) -> Option<Offset> {

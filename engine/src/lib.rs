@@ -24,6 +24,7 @@ mod block_reader;
 mod chunk_cache;
 mod concurrent;
 mod dropped;
+mod exclusive;
 mod residents;
 
 pub use disk::{Disk, DiskFigures};
@@ -32,4 +33,4 @@ pub use log::{
     open::OpenError,
     read::{ReadBatches, ReadError, ReadRange},
 };
-pub use store::{Compacted, CompactionBudget, Failed, Store, StoreFigures, StoreOptions};
+pub use store::{Compacted, CompactionBudget, Failed, Store, StoreFigures, StoreOptions, TruncateError};

@@ -21,17 +21,19 @@ use zerocopy::IntoBytes;
 use crate::{
     compaction::CompactionConfig,
     epochs::{EpochCache, EpochEnd},
-    index::IndexLimits,
+    index::{IndexLimits, relative_offset},
     producers::{ActiveProducer, ProducerStates, Verdict},
     records,
     retention::Retention,
 };
 
 pub(crate) mod cleaning;
+pub(crate) mod cut;
 pub(crate) mod expiry;
 pub(crate) mod lifecycle;
 pub(crate) mod open;
 pub(crate) mod read;
+mod replica;
 pub(crate) mod segment;
 pub(crate) mod tail;
 pub(crate) mod write_out;
@@ -123,6 +125,12 @@ pub enum AppendError {
     Malformed,
     #[error("the log has no offsets left")]
     OutOfOffsets,
+    #[error("the leader's batch begins below the log's end")]
+    BelowEnd,
+    #[error("the leader's batch is of an older epoch than the log")]
+    OlderEpoch,
+    #[error("the leader's batch leaves a gap that no segment spans")]
+    GapTooLarge,
 }
 
 impl AppendError {
@@ -134,6 +142,8 @@ impl AppendError {
             Self::StaleProducerEpoch => ErrorCode::InvalidProducerEpoch,
             Self::InTransaction => ErrorCode::InvalidTxnState,
             Self::Malformed => ErrorCode::InvalidRecord,
+            Self::BelowEnd | Self::GapTooLarge => ErrorCode::OffsetOutOfRange,
+            Self::OlderEpoch => ErrorCode::FencedLeaderEpoch,
         }
     }
 }
@@ -143,13 +153,14 @@ pub(crate) struct Pending {
     pub(crate) segment_base: Offset,
     pub(crate) position: u32,
     pub(crate) bytes: u32,
-    pub(crate) base_offset: Offset,
+    /// Where the log ended before it: its base offset, or less if it is a replica's that leaves a gap.
+    pub(crate) follows: Offset,
     pub(crate) next_offset: Offset,
     pub(crate) leader_epoch: LeaderEpoch,
     pub(crate) slices: Slices,
 }
 
-/// How far a log is safe. Each moves forward only.
+/// How far a log is safe. Each moves forward only, but where a follower's log is cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ends {
     pub start: Offset,
@@ -179,6 +190,8 @@ pub struct Log<F> {
     pub(crate) written_out: model::figures::Count,
     pub(crate) offline: Cell<bool>,
     pub(crate) deleted: Cell<bool>,
+    /// Its end is on its way back: nothing may be appended.
+    pub(crate) is_being_cut: Cell<bool>,
 }
 
 pub(crate) struct LogState<F> {
@@ -203,6 +216,8 @@ pub(crate) struct LogState<F> {
     pub(crate) epochs_unsynced: bool,
     /// The store failed: nothing is acknowledged any more, not even what arrived.
     pub(crate) frozen: bool,
+    /// What lies below will never be cut, as whoever replicates the log says.
+    pub(crate) committed: Offset,
     /// Producer snapshots on disk, oldest first.
     pub(crate) snapshots: Vec<Offset>,
     /// Producer snapshots of rolled segments, still to be written.
@@ -236,6 +251,11 @@ impl<F: Clone + 'static> Log<F> {
         state.config = config;
         state.cleaning.may_have_holes |= config.compaction.is_some();
         state.acknowledge();
+    }
+
+    /// What lies below will never be cut: only that may be compacted. Without a word about it, that is everything.
+    pub fn set_committed(&self, offset: Offset) {
+        self.state.borrow_mut().committed = offset;
     }
 
     pub fn is_offline(&self) -> bool {
@@ -283,6 +303,11 @@ impl<F: Clone + 'static> Log<F> {
         state.producers.expire(now)
     }
 
+    /// Its end is not known before that is over: nothing may be appended, or said of it.
+    pub fn is_being_cut(&self) -> bool {
+        self.is_being_cut.get()
+    }
+
     /// This broker leads from here on: the epoch begins at the log's end, whether or not anything is appended.
     pub fn lead(&self, epoch: LeaderEpoch) {
         let mut state = self.state.borrow_mut();
@@ -298,6 +323,7 @@ impl<F: Clone + 'static> Log<F> {
         leader_epoch: LeaderEpoch,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
+        assert!(!self.is_being_cut.get(), "an append to a log that is being cut");
         if self.offline.get() || self.deleted.get() {
             return Err(AppendError::Offline);
         }
@@ -333,47 +359,63 @@ impl<F: Clone> LogState<F> {
         let base_offset = self.ends.end;
         header.base_offset = base_offset.0.into();
         header.partition_leader_epoch = leader_epoch.0.into();
+        self.place(pool, &header, &batch[HEADER_BYTES..], now)?;
+        self.producers.applied(&header, base_offset, now);
+        let log_append_time = Timestamp::NONE;
+        Ok(Appended { base_offset, next_offset: self.ends.end, log_append_time, duplicate: false })
+    }
+
+    /// Puts a batch behind all others, at the offset that its header says: the log's end, or above. After an error the log
+    /// ends where it did.
+    fn place(
+        &mut self,
+        pool: &PagePool,
+        header: &BatchHeader,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let (end, bytes) = (self.ends.end, HEADER_BYTES + body.len());
+        assert!(header.base_offset() >= end, "{header:?} in a log that ends at {end}");
         // Only a directory made by others gets here.
         if header.next_offset() == Offset(i64::MAX) {
             return Err(AppendError::OutOfOffsets);
         }
-        if self.must_roll(&header, batch.len() as u64, now) {
-            self.roll(base_offset, now);
+        // A segment begins where the one before ends, so that recovery finds no gap between their names.
+        if relative_offset(end, header.last_offset()).is_none() {
+            return Err(AppendError::GapTooLarge);
+        }
+        if self.must_roll(header, bytes as u64, now) {
+            self.roll(end, now);
         }
         let active = self.segments.back_mut().expect("a log has an active segment");
         let position = active.bytes;
-        let room = self
-            .tail
-            .make_room(pool, active.base, position, batch.len(), now.0)
-            .ok_or(AppendError::NoRoom)?;
+        let room =
+            self.tail.make_room(pool, active.base, position, bytes, now.0).ok_or(AppendError::NoRoom)?;
         // From here on nothing fails.
-        let parts = [header.as_bytes(), &batch[HEADER_BYTES..]];
-        let slices = self.tail.append(active.base, position, parts, room);
-        active.bytes += batch.len() as u64;
+        let slices = self.tail.append(active.base, position, [header.as_bytes(), body], room);
+        active.bytes += bytes as u64;
         active.first_timestamp.get_or_insert(header.max_timestamp());
         if header.max_timestamp().0 < 0 {
             active.largest_timestamp = Some(now);
         }
         let indexes = active.indexes.as_mut().expect("an active segment has its indexes");
-        indexes.append(&header, position as u32, batch.len() as u32);
+        indexes.append(header, position as u32, bytes as u32);
         self.pending.push(Pending {
             segment_base: active.base,
             position: position as u32,
-            bytes: batch.len() as u32,
-            base_offset,
+            bytes: bytes as u32,
+            follows: end,
             next_offset: header.next_offset(),
-            leader_epoch,
+            leader_epoch: header.leader_epoch(),
             slices,
         });
-        self.producers.applied(&header, base_offset, now);
-        self.epochs_changed |= self.epochs.assign(leader_epoch, base_offset);
+        self.epochs_changed |= self.epochs.assign(header.leader_epoch(), header.base_offset());
         self.ends.end = header.next_offset();
         if !self.unsynced {
             self.unsynced_since = now;
         }
         self.acknowledge();
-        let log_append_time = Timestamp::NONE;
-        Ok(Appended { base_offset, next_offset: self.ends.end, log_append_time, duplicate: false })
+        Ok(())
     }
 
     fn check_producer(&self, header: &BatchHeader) -> Result<Option<Appended>, AppendError> {
@@ -435,7 +477,9 @@ impl<F: Clone> LogState<F> {
             let newest = indexes.time.max().timestamp;
             active.largest_timestamp = Some(newest).filter(|t| t.0 >= 0).or(active.largest_timestamp);
         }
-        let segment = Segment::empty(base, self.config.index, now);
+        let mut segment = Segment::empty(base, self.config.index, now);
+        // There may have been one of this name before the log was cut.
+        segment.edition = self.cleaning.edition;
         self.snapshots_due.push((base, self.producers.snapshot()));
         self.segments.push_back(segment);
     }

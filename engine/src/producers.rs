@@ -365,6 +365,21 @@ impl ProducerStates {
             || safe.is_none_or(|safe| safe.last_offset == header.last_offset())
     }
 
+    /// Of a log that was cut, made anew from what is left of it: when each was seen is known from before the cut.
+    pub(crate) fn with_times_of(mut self, before: &Self) -> Self {
+        self.limits = before.limits;
+        let ids: Vec<ProducerId> = self.producers.keys().copied().collect();
+        for id in ids {
+            let Some(mut state) = self.remove(id) else { continue };
+            // Whom nobody remembered was forgotten in time.
+            if let Some(known) = before.producers.get(&id) {
+                state.seen = known.seen;
+                self.insert(id, state);
+            }
+        }
+        self
+    }
+
     pub fn producer_count(&self) -> usize {
         self.producers.len()
     }

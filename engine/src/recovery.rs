@@ -45,6 +45,8 @@ use crate::{
 };
 
 const SIDE_FILE_BYTES_MAX: usize = 256 << 20;
+/// Beside those of the shards.
+const RECOVERED_OFFSETS_FILE: &str = "recovered.cleaner-offsets";
 /// Runs that lie side by side are put into a segment together up to this size.
 const JOIN_BYTES_MAX: usize = 4 << 20;
 
@@ -82,11 +84,15 @@ pub struct Recovery<D: Disk> {
     recovery_points: Points,
     log_starts: Points,
     cleaner_offsets: Points,
+    /// Logs with a gap that no cleaner offset tells of: batches of a leader were appended as it had them.
+    gaps: RefCell<BTreeSet<TopicPartition>>,
     /// Some segment file that was restored: in a directory without journals it stands for the file system.
     restored: RefCell<Option<D::File>>,
 }
 
-type Points = BTreeMap<TopicPartition, Offset>;
+/// With the life in which it was said. What a later one says counts: a log may have been cut in it, and another shard's file
+/// may be of an earlier life. Of one life, or of files that do not say, the later offset counts.
+type Points = BTreeMap<TopicPartition, (i64, Offset)>;
 
 struct JournalFile<F> {
     path: PathBuf,
@@ -114,6 +120,7 @@ impl<D: Disk> Recovery<D> {
             recovery_points: BTreeMap::new(),
             log_starts: BTreeMap::new(),
             cleaner_offsets: BTreeMap::new(),
+            gaps: RefCell::default(),
             restored: RefCell::default(),
         };
         let dir = data_dir.join(JOURNAL_DIR);
@@ -166,28 +173,27 @@ impl<D: Disk> Recovery<D> {
         Ok(true)
     }
 
-    /// Adds a checkpoint file to what is known; where two shards speak of one log, the later offset counts.
+    /// Adds a checkpoint file to what is known.
     async fn read_points(&self, path: PathBuf, mut known: Points) -> Result<Points, RecoveryError> {
         let bytes = self.disk.read_small(&path, SIDE_FILE_BYTES_MAX).await?;
         let bad = |why: String| RecoveryError::RecoveryPoints { path: path.clone(), why };
         let points = OffsetCheckpoint::read(&bytes).map_err(|e| bad(e.to_string()))?;
-        for (topic, partition, offset) in points.iter() {
-            let topic =
-                model::TopicId::from_base64(topic).ok_or_else(|| bad(format!("{topic} is no topic id")))?;
-            let point = known.entry(TopicPartition::new(topic, partition)).or_default();
-            *point = offset.max(*point);
+        for (id, offset) in points.by_id().map_err(bad)? {
+            let point = known.entry(id).or_default();
+            *point = (points.life(), offset).max(*point);
         }
         Ok(known)
     }
 
     /// Where a log begins, if its first records were deleted.
     pub fn log_start(&self, id: TopicPartition) -> Option<Offset> {
-        self.log_starts.get(&id).copied()
+        self.log_starts.get(&id).map(|&(_, start)| start)
     }
 
-    /// Up to where a log was compacted, if a pass ever began.
+    /// Up to where a log was compacted, if a pass ever began or it has gaps for another reason. Asked once it is restored.
     pub fn cleaned_until(&self, id: TopicPartition) -> Option<Offset> {
-        self.cleaner_offsets.get(&id).copied()
+        let has_gap = self.gaps.borrow().contains(&id).then_some(Offset::ZERO);
+        self.cleaner_offsets.get(&id).map(|&(_, until)| until).or(has_gap)
     }
 
     /// Logs that have something in a journal.
@@ -209,7 +215,7 @@ impl<D: Disk> Recovery<D> {
             false => names,
         };
         let bases = offsets_with(&names, SegmentFile::Log);
-        let point = self.recovery_points.get(&id).copied();
+        let point = self.recovery_points.get(&id).map(|&(_, point)| point);
         if names.is_empty() && runs.is_empty() && point.is_none_or(|p| p == Offset::ZERO) {
             return Ok(Restored { end: Offset::ZERO, runs_applied: 0, cut_bytes: 0 });
         }
@@ -218,8 +224,10 @@ impl<D: Disk> Recovery<D> {
         }
         let start = self.log_start(id).unwrap_or(Offset::ZERO);
         let may_have_holes = self.cleaner_offsets.contains_key(&id);
-        let floor = Floor { point: point.unwrap_or(Offset::ZERO), start, may_have_holes };
-        let mut rebuild = Rebuild::begin(self, dir, bases, floor, runs).await?;
+        let is_told_of = point.is_some() || self.log_start(id).is_some();
+        let floor = Floor { point: point.unwrap_or(Offset::ZERO), start, is_told_of, may_have_holes };
+        let mut rebuild = Rebuild::begin(self, (id, dir), bases, floor, runs).await?;
+        rebuild.notes_gaps = true;
         rebuild.apply(runs).await?;
         rebuild.begin_anew().await?;
         rebuild.finish().await
@@ -253,6 +261,7 @@ impl<D: Disk> Recovery<D> {
         let journal = self.journals.first().map(|journal| journal.file.clone());
         let Some(anchor) = journal.or(self.restored.take()) else { return Ok(()) };
         self.disk.flush_everything(&anchor).await?;
+        self.tell_of_gaps().await?;
         if self.journals.is_empty() {
             return Ok(());
         }
@@ -263,6 +272,27 @@ impl<D: Disk> Recovery<D> {
     }
 }
 
+impl<D: Disk> Recovery<D> {
+    /// The next recovery may begin above a gap, and must know of it all the same.
+    async fn tell_of_gaps(&self) -> io::Result<()> {
+        if self.gaps.borrow().is_empty() {
+            return Ok(());
+        }
+        let mut offsets = OffsetCheckpoint::default();
+        let known = self.cleaner_offsets.iter().map(|(id, (_, offset))| (*id, *offset));
+        for (id, offset) in known.chain(self.gaps.borrow().iter().map(|id| (*id, Offset::ZERO))) {
+            offsets.set(&id.topic.to_string(), id.partition, offset);
+        }
+        let dir = self.data_dir.join(JOURNAL_DIR);
+        match self.disk.create_dir(&dir).await {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            done => done?,
+        }
+        self.disk.replace_small(&dir.join(RECOVERED_OFFSETS_FILE), offsets.write()).await?;
+        self.disk.flush_dir(&self.data_dir).await
+    }
+}
+
 /// What is known of a log's beginning. Segments are removed only below the start, and only once that is written down.
 #[derive(Clone, Copy)]
 struct Floor {
@@ -270,6 +300,8 @@ struct Floor {
     point: Offset,
     /// Everything below was deleted.
     start: Offset,
+    /// These are known, and not the beginnings of a log of which nobody has said anything.
+    is_told_of: bool,
     /// A pass of compaction may have taken batches away below the point.
     may_have_holes: bool,
 }
@@ -277,15 +309,24 @@ struct Floor {
 /// One log on its way back: the place behind its last good byte.
 struct Rebuild<'a, D: Disk> {
     recovery: &'a Recovery<D>,
+    id: TopicPartition,
     dir: PathBuf,
     /// Everything below was deleted.
     start: Offset,
-    may_have_holes: bool,
+    /// Segments that begin up to here need not begin where the one before ends.
+    holes_until: Offset,
     bases: Vec<Offset>,
     segment: Offset,
     file: Option<D::File>,
     position: u64,
     next: Offset,
+    /// It stands above the recovery point. Below it each gap is told of, so another one is a flipped offset.
+    notes_gaps: bool,
+    /// Behind the last run nothing vouches for an offset, which no checksum covers: a first gap there is a flipped bit, or
+    /// was never acknowledged.
+    in_tail: bool,
+    /// A batch was seen: before that, in the midst of a segment, nobody knows which offset is due.
+    is_placed: bool,
     runs_applied: usize,
     joined: Vec<u8>,
     /// Where `joined` begins.
@@ -314,9 +355,9 @@ impl<'a, D: Disk> Rebuild<'a, D> {
     /// Stands at the recovery point, which must be there.
     async fn begin(
         recovery: &'a Recovery<D>,
-        dir: PathBuf,
+        (id, dir): (TopicPartition, PathBuf),
         bases: Vec<Offset>,
-        Floor { point, start, may_have_holes }: Floor,
+        Floor { point, start, is_told_of, may_have_holes }: Floor,
         runs: &[FoundRun],
     ) -> Result<Self, RecoveryError> {
         // A cut may take the name of one segment and leave that of the next: then only the journal knows of it. What it says
@@ -326,22 +367,30 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             bases.iter().copied().chain(needed.map(|f| f.run.segment_base)).collect();
         known.sort();
         let first = known.first().copied().unwrap_or(Offset::ZERO);
-        // A folder that others made begins where it begins.
+        // Names that were not flushed, without those before them. A folder that others made begins where it begins.
+        let lost_its_first = is_told_of && point <= start && first > start && bases.contains(&first);
+        let first = if lost_its_first { start } else { first };
         let holds_start = known.iter().copied().rfind(|&b| b <= start).unwrap_or(first);
         // Strictly below: if the point is where a segment begins, the one before may not have its exact length yet.
         let below_point = known.iter().copied().rfind(|&b| b < point).unwrap_or(first);
         let segment = below_point.max(holds_start);
-        let (deleted, bases): (Vec<_>, Vec<_>) = bases.into_iter().partition(|&b| b < holds_start);
+        let (deleted, bases): (Vec<_>, Vec<_>) =
+            bases.into_iter().partition(|&b| b < holds_start || lost_its_first);
+        let segment = if lost_its_first { start } else { segment };
         let mut this = Self {
             recovery,
+            id,
             dir,
             start,
-            may_have_holes,
+            holes_until: if may_have_holes { point } else { Offset::ZERO },
             bases,
             segment,
             file: None,
             position: 0,
             next: segment,
+            notes_gaps: false,
+            in_tail: false,
+            is_placed: false,
             runs_applied: 0,
             joined: Vec::new(),
             joined_at: 0,
@@ -442,7 +491,12 @@ impl<'a, D: Disk> Rebuild<'a, D> {
                             "offset {offset} is not of the epoch that {LEADER_EPOCH_FILE} says"
                         ));
                     }
-                    Ok((header, bytes)) if may_follow(&header, self.next, self.segment) => {
+                    Ok((header, bytes))
+                        if may_follow(&header, self.next, self.segment)
+                            && (header.base_offset() == self.next || self.may_have_gap()) =>
+                    {
+                        self.is_placed = true;
+                        self.note_gap(header.base_offset() > self.next);
                         self.next = header.next_offset();
                         self.position += bytes as u64;
                     }
@@ -462,8 +516,8 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             let following = self.bases.iter().copied().find(|&b| b > self.segment);
             match following {
                 Some(base) if base == self.next => self.enter(base, false).await?,
-                // Compaction took what was at its end.
-                Some(base) if self.may_have_holes && stopped.is_none() && base > self.next => {
+                // Compaction took what was at its end. Above the point it takes nothing, and a name is missing.
+                Some(base) if base <= self.holes_until && stopped.is_none() && base > self.next => {
                     self.enter(base, false).await?;
                     self.next = base;
                 }
@@ -471,6 +525,19 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             }
         }
         Ok(None)
+    }
+
+    fn may_have_gap(&self) -> bool {
+        let known = self.recovery.cleaner_offsets.contains_key(&self.id);
+        let runs_vouch = self.notes_gaps && !self.in_tail;
+        let is_lost = !self.is_placed && self.position > 0;
+        known || runs_vouch || is_lost || self.recovery.gaps.borrow().contains(&self.id)
+    }
+
+    fn note_gap(&self, is_there: bool) {
+        if is_there && self.notes_gaps && !self.recovery.cleaner_offsets.contains_key(&self.id) {
+            self.recovery.gaps.borrow_mut().insert(self.id);
+        }
     }
 
     /// Goes on at the start of another segment.
@@ -525,6 +592,7 @@ impl<'a, D: Disk> Rebuild<'a, D> {
             }
         }
         self.put_joined().await?;
+        self.in_tail = true;
         self.scan_until(Offset(i64::MAX)).await?;
         Ok(())
     }
@@ -573,11 +641,13 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         match run.kind {
             RunKind::Inline => {
                 let bytes = found.bytes();
-                if crc32c(bytes) != run.crc || !are_batches_of(run, bytes) {
+                let gap = gap_in(run, bytes).filter(|_| crc32c(bytes) == run.crc);
+                let Some(gap) = gap else {
                     return Err(
                         self.corrupt(self.position, "a run of the journal is not what its entry says".into())
                     );
-                }
+                };
+                self.note_gap(gap);
                 if self.joined.is_empty() {
                     self.joined_at = self.position;
                 }
@@ -599,9 +669,10 @@ impl<'a, D: Disk> Rebuild<'a, D> {
                     let why = format!("{} bytes that were on stable storage are not there", run.bytes);
                     return Err(self.corrupt(self.position, why));
                 }
-                if !are_batches_of(run, &bytes) {
+                let Some(gap) = gap_in(run, &bytes) else {
                     return Err(self.corrupt(self.position, "an extent is not what its entry says".into()));
-                }
+                };
+                self.note_gap(gap);
                 self.position += u64::from(run.bytes);
                 self.next = run.next_offset;
             }
@@ -711,20 +782,21 @@ impl<'a, D: Disk> Rebuild<'a, D> {
     }
 }
 
-/// Whole batches, side by side, from the run's base offset to its next one? A log that took anything else could not be
-/// opened, and the next recovery would cut it as a torn tail.
-fn are_batches_of(run: &Run, bytes: &[u8]) -> bool {
-    let (mut rest, mut next) = (bytes, run.base_offset);
+/// Whole batches, side by side, from where the log ended before the run to its next offset: is there a gap between them?
+/// `None`: they are not, and a log that took them could not be opened, and the next recovery would cut it as a torn tail.
+fn gap_in(run: &Run, bytes: &[u8]) -> Option<bool> {
+    let (mut rest, mut next, mut gap) = (bytes, run.base_offset, false);
     while !rest.is_empty() {
-        match BatchView::check(rest) {
-            Ok(view) if may_follow(view.header(), next, run.segment_base) => {
-                next = view.header().next_offset();
-                rest = &rest[view.bytes().len()..];
-            }
-            _ => return false,
+        let batch = BatchView::check(rest).ok()?;
+        let header = batch.header();
+        if !may_follow(header, next, run.segment_base) {
+            return None;
         }
+        gap |= header.base_offset() > next;
+        next = header.next_offset();
+        rest = &rest[batch.bytes().len()..];
     }
-    next == run.next_offset
+    (next == run.next_offset).then_some(gap)
 }
 
 /// May this batch stand where `next` is due? Its offset is outside its checksum, so a checked batch can still be in the

@@ -15,6 +15,7 @@ use crate::{
     chunk_cache::ChunkCache,
     disk::{Disk, Space, is_full},
     dropped::Dropped,
+    exclusive::Exclusive,
     index::TimestampOffset,
     journal::{Journal, Life},
     log::{
@@ -29,15 +30,20 @@ mod checkpoint;
 mod commit;
 mod compact;
 mod figures;
+mod lives;
 mod maintain;
 mod trim;
+mod truncate;
 
 #[cfg(test)]
 mod tests;
 
+use lives::Lives;
+
 pub use commit::Failed;
 pub use compact::{Compacted, CompactionBudget, cleaner_offsets_path};
 pub use figures::StoreFigures;
+pub use truncate::TruncateError;
 
 /// Folder of the journals within the data directory.
 pub const JOURNAL_DIR: &str = "journal";
@@ -93,8 +99,12 @@ pub struct Store<D: Disk> {
     disk_room: Notify,
     /// The file that `trim` gives up for room on a full disk is there.
     has_reserve: Cell<bool>,
-    writing_starts: Cell<bool>,
-    starts_written: Notify,
+    /// Who makes a checkpoint, or keeps others from making one.
+    checkpoints: Exclusive,
+    /// Who writes the file of the log starts.
+    starts: Exclusive,
+    /// Who writes the file of the cleaner offsets.
+    cleaner_offsets: Exclusive,
     /// What is known of logs that could not be opened: it is not to be forgotten for that.
     unopened: RefCell<BTreeMap<TopicPartition, Unopened>>,
     dropped: Dropped,
@@ -104,6 +114,8 @@ pub struct Store<D: Disk> {
     /// Compaction waits for the next checkpoint.
     checkpoint_wanted: Cell<bool>,
     committing: Cell<bool>,
+    committed: Notify,
+    lives: Lives,
     /// Housekeeping has ended: nobody makes room on a full disk any more.
     closing: Cell<bool>,
     counts: figures::Counts,
@@ -128,6 +140,7 @@ impl<D: Disk> Store<D> {
         let journal = Journal::start(disk.clone(), journal_pages, &path, life).await?;
         disk.flush_dir(&dir).await?;
         disk.flush_dir(&options.data_dir).await?;
+        let lives = Lives::read(&disk, &dir).await?;
         Ok(Rc::new(Self {
             cache: ChunkCache::new(disk.clone(), pages.clone(), options.cache_bytes_max),
             disk,
@@ -147,14 +160,17 @@ impl<D: Disk> Store<D> {
             disk_full: Cell::new(false),
             disk_room: Notify::new(),
             has_reserve: Cell::new(false),
-            writing_starts: Cell::new(false),
-            starts_written: Notify::new(),
+            checkpoints: Exclusive::default(),
+            starts: Exclusive::default(),
+            cleaner_offsets: Exclusive::default(),
             unopened: RefCell::default(),
             dropped: Dropped::default(),
             serial: Cell::new(0),
             cleaned: RefCell::default(),
             checkpoint_wanted: Cell::new(false),
             committing: Cell::new(false),
+            committed: Notify::new(),
+            lives,
             closing: Cell::new(false),
             counts: figures::Counts::default(),
         }))
@@ -181,13 +197,17 @@ impl<D: Disk> Store<D> {
         let log = opened?;
         self.unopened.borrow_mut().remove(&id);
         self.logs.borrow_mut().insert(id, log.clone());
-        // Its epochs were read from the batches: the next checkpoint writes them down.
-        let mut state = log.state.borrow_mut();
-        if state.epochs_changed {
-            (state.unsynced, state.unsynced_since) = (true, now);
-            self.unsynced.borrow_mut().push(log.clone());
+        {
+            // Its epochs were read from the batches: the next checkpoint writes them down.
+            let mut state = log.state.borrow_mut();
+            if state.epochs_changed {
+                (state.unsynced, state.unsynced_since) = (true, now);
+                self.unsynced.borrow_mut().push(log.clone());
+            }
         }
-        drop(state);
+        if self.lives.was_deleted(id) {
+            self.forget_earlier_life_of(&log).await?;
+        }
         Ok(log)
     }
 
@@ -221,9 +241,7 @@ impl<D: Disk> Store<D> {
         leader_epoch: LeaderEpoch,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
-        let refuses =
-            self.failure.borrow().is_some() || (self.disk_full.get() && log.id != TopicPartition::METADATA);
-        if refuses {
+        if self.refuses(log) {
             return Err(AppendError::Offline);
         }
         let appended = log.append(&self.pages, batch, leader_epoch, now)?;
@@ -231,6 +249,31 @@ impl<D: Disk> Store<D> {
             self.enqueue(log);
         }
         Ok(appended)
+    }
+
+    /// Appends a leader's batches to a follower's log: whole ones, their checksums known to be right, with offsets, epochs
+    /// and times as they are. The first begins at the log's end or, where the leader's was compacted, above it; no epoch is
+    /// below the log's latest. Nothing is asked of producers. At the first one that does not fit this stops, and those
+    /// before it stay. Answers where the log ends now; `commit` makes it safe.
+    pub fn append_replica(
+        &self,
+        log: &SharedLog<D::File>,
+        batches: &[u8],
+        now: Timestamp,
+    ) -> Result<Offset, AppendError> {
+        if self.refuses(log) {
+            return Err(AppendError::Offline);
+        }
+        let before = log.ends().end;
+        let appended = log.append_replica(&self.pages, batches, now);
+        if log.ends().end > before {
+            self.enqueue(log);
+        }
+        appended
+    }
+
+    fn refuses(&self, log: &SharedLog<D::File>) -> bool {
+        self.failure.borrow().is_some() || (self.disk_full.get() && log.id != TopicPartition::METADATA)
     }
 
     fn enqueue(&self, log: &SharedLog<D::File>) {

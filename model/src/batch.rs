@@ -81,6 +81,16 @@ pub enum TimestampType {
     LogAppendTime,
 }
 
+/// Puts a batch at its place in a log. Both fields lie outside the checksum.
+///
+/// # Panics
+/// If the bytes are shorter than a header.
+pub fn stamp(batch: &mut [u8], base: Offset, epoch: LeaderEpoch) {
+    let header = BatchHeader::mut_from_prefix(batch).expect("a batch has a header").0;
+    header.base_offset = base.0.into();
+    header.partition_leader_epoch = epoch.0.into();
+}
+
 /// Why bytes are no record batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BatchError {

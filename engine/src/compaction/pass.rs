@@ -330,7 +330,11 @@ impl<'a, D: Disk, P: Pace> Pass<'a, D, P> {
         if self.pace.is_stopping() || self.log.deleted.get() || self.log.config().compaction.is_none() {
             return Err(Stop::Gone);
         }
-        let more = reader.advance().await?;
+        let more = reader.advance().await;
+        if !reader.is_of(self.log) {
+            return Err(Stop::Gone);
+        }
+        let more = more?;
         self.report.bytes_read += reader.batch.len() as u64;
         self.pace.spent(reader.batch.len()).await;
         Ok(more)

@@ -44,6 +44,11 @@ impl<D: Disk> SourceReader<D> {
         Ok(Self { reader, source, path, at: 0, next: source.base, batch: Vec::new() })
     }
 
+    /// Is the segment still one of the log's? It is another one after a cut, with other bytes in its file.
+    pub(crate) fn is_of(&self, log: &SharedLog<D::File>) -> bool {
+        log.state.borrow().has(&[self.source])
+    }
+
     pub(crate) fn header(&self) -> BatchHeader {
         BatchHeader::read(&self.batch).expect("the batch at hand was checked")
     }

@@ -82,6 +82,7 @@ pub struct Run {
     pub kind: RunKind,
     pub log: TopicPartition,
     pub leader_epoch: LeaderEpoch,
+    /// Where the log ended before the run. Its first batch may begin above: a replica of a compacted log has gaps.
     pub base_offset: Offset,
     pub next_offset: Offset,
     pub segment_base: Offset,

@@ -12,6 +12,10 @@ pub(crate) struct Cleaning {
     pub(crate) until: Option<Offset>,
     /// A pass may have taken batches out of it, now or in an earlier life: offsets rise, and need not follow each other.
     pub(crate) may_have_holes: bool,
+    /// A batch of a leader has left a gap.
+    pub(crate) has_gap: bool,
+    /// The mark was written in this life: a start knows that there may be holes.
+    pub(crate) is_told: bool,
     /// Its data is corrupt: no further pass until the next start.
     pub(crate) set_aside: bool,
     /// Rises whenever a file takes the place of another.
@@ -21,7 +25,17 @@ pub(crate) struct Cleaning {
 impl Cleaning {
     pub(crate) fn of(config: LogConfig, until: Option<Offset>) -> Self {
         let may_have_holes = until.is_some() || config.compaction.is_some();
-        Self { until, may_have_holes, set_aside: false, edition: 0 }
+        Self { until, may_have_holes, has_gap: false, is_told: false, set_aside: false, edition: 0 }
+    }
+
+    /// What a start must be told of this log: also that there is a gap, which is as if a pass had begun.
+    pub(crate) fn mark(&self) -> Option<Offset> {
+        self.until.or(self.has_gap.then_some(Offset::ZERO))
+    }
+
+    /// There is a gap, and a start would take it for a loss.
+    pub(crate) fn must_be_told(&self) -> bool {
+        self.has_gap && !self.is_told
     }
 }
 
@@ -65,7 +79,7 @@ impl<F: Clone> LogState<F> {
             start: self.ends.start,
             end: self.ends.end,
             cleaned_until: self.cleaning.until,
-            stable: self.ends.acknowledged.min(self.ends.durable).min(open),
+            stable: self.ends.acknowledged.min(self.ends.durable).min(open).min(self.committed),
         }
     }
 

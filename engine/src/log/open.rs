@@ -16,8 +16,8 @@ use model::{
 use rt::{notify::Notify, pages::BLOCK};
 
 use super::{
-    Ends, Log, LogConfig, LogState, SharedLog, cleaning::Cleaning, read::ReadError, segment::Segment,
-    tail::Tail, write_out::segment_path,
+    Ends, Log, LogConfig, LogState, SharedLog, cleaning::Cleaning, lifecycle::remove_if_there,
+    read::ReadError, segment::Segment, tail::Tail, write_out::segment_path,
 };
 use crate::{
     block_reader::BlockReader,
@@ -108,6 +108,7 @@ pub(crate) async fn open_log<D: Disk>(
             epochs_changed: false,
             epochs_unsynced: false,
             frozen: false,
+            committed: Offset(i64::MAX),
             snapshots: offsets_with(&names, SegmentFile::Snapshot),
             snapshots_due: Vec::new(),
             queued: false,
@@ -121,6 +122,7 @@ pub(crate) async fn open_log<D: Disk>(
         written_out: model::figures::Count::default(),
         offline: Cell::new(false),
         deleted: Cell::new(false),
+        is_being_cut: Cell::new(false),
         dir,
     });
     if !bases.is_empty() {
@@ -324,12 +326,17 @@ async fn read_indexes<D: Disk>(
 async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -> Result<(), OpenError> {
     let path = log.dir.join(LEADER_EPOCH_FILE);
     let read = cache.disk().read_small(&path, SIDE_FILE_BYTES_MAX).await;
-    if let Some(epochs) = read.ok().and_then(|bytes| EpochCache::read(&bytes).ok()) {
+    if let Some(mut epochs) = read.ok().and_then(|bytes| EpochCache::read(&bytes).ok()) {
+        // The file may be older or newer than the log: what it says beyond the end never happened. A follower's log may go
+        // on there with an older epoch, and after another crash nobody could tell which of the two is right.
+        let goes_beyond = epochs.truncate_from_end(log.ends().end);
+        if goes_beyond {
+            replace_epochs(cache.disk(), &log.dir, &epochs).await?;
+        }
         let mut state = log.state.borrow_mut();
         state.epochs = epochs;
-        // The file may be older or newer than the log: what it says beyond the end never happened.
-        let end = state.ends.end;
-        state.epochs_changed |= state.epochs.truncate_from_end(end);
+        // For want of room it may be gone.
+        state.epochs_changed |= goes_beyond;
     }
     forget_other_epochs(cache, log).await?;
     let ends = log.ends();
@@ -368,6 +375,18 @@ async fn load_epochs<D: Disk>(cache: &ChunkCache<D>, log: &SharedLog<D::File>) -
     Ok(())
 }
 
+/// Puts the file of the epochs on stable storage. Without room for it, it goes: every batch says its epoch.
+pub(super) async fn replace_epochs<D: Disk>(disk: &D, dir: &Path, epochs: &EpochCache) -> io::Result<()> {
+    let path = dir.join(LEADER_EPOCH_FILE);
+    match disk.replace_small(&path, epochs.write()).await {
+        Err(error) if is_full(&error) => {
+            remove_if_there(disk, &path).await?;
+            disk.flush_dir(dir).await
+        }
+        done => done,
+    }
+}
+
 /// The file may be of a time when the log went on otherwise, until a crash cut it: then the epoch that it lets begin at an
 /// offset, or a later one, wrote before that as well.
 async fn forget_other_epochs<D: Disk>(
@@ -392,17 +411,28 @@ async fn forget_other_epochs<D: Disk>(
     }
 }
 
-/// Producer state is the newest readable snapshot plus what the log says after it.
 async fn load_producers<D: Disk>(
     cache: &ChunkCache<D>,
     log: &SharedLog<D::File>,
     now: Timestamp,
 ) -> Result<(), OpenError> {
-    let (snapshots, start, end) = {
+    let producers = producers_at(cache, log, log.ends().end, now).await?;
+    log.state.borrow_mut().producers = producers;
+    Ok(())
+}
+
+/// The producers where a batch ends: the newest readable snapshot plus what the log says after it.
+pub(super) async fn producers_at<D: Disk>(
+    cache: &ChunkCache<D>,
+    log: &Log<D::File>,
+    end: Offset,
+    now: Timestamp,
+) -> Result<ProducerStates, ReadError> {
+    let (snapshots, start) = {
         let state = log.state.borrow();
-        (state.snapshots.clone(), state.ends.start, state.ends.end)
+        (state.snapshots.clone(), state.ends.start)
     };
-    let mut from = start;
+    let mut producers = ProducerStates::new(ProducerLimits::default(), start);
     for &offset in snapshots.iter().rev().filter(|&&o| o <= end && o >= start) {
         let bytes = cache
             .disk()
@@ -414,8 +444,7 @@ async fn load_producers<D: Disk>(
         });
         match parsed {
             Ok(states) => {
-                log.state.borrow_mut().producers = states;
-                from = offset;
+                producers = states;
                 break;
             }
             Err(why) => {
@@ -423,20 +452,20 @@ async fn load_producers<D: Disk>(
             }
         }
     }
-    if from >= end {
-        return Ok(());
+    if producers.map_end() >= end {
+        return Ok(producers);
     }
-    let mut walk = log.walk_to(cache, from).await?;
-    while let Some(header) = walk.header().await? {
+    let mut walk = log.walk_to(cache, producers.map_end()).await?;
+    while let Some(header) = walk.header().await?.filter(|header| header.base_offset() < end) {
         let bytes = walk.batch_bytes(&header)?;
         if header.is_control() {
             let batch = walk.copy(&header, bytes).await?;
             // A marker that does not parse was checked when it was appended: nothing to end.
-            let _ = log.state.borrow_mut().producers.replay(&header, &batch[HEADER_BYTES..], now);
+            let _ = producers.replay(&header, &batch[HEADER_BYTES..], now);
         } else {
-            log.state.borrow_mut().producers.applied(&header, header.base_offset(), now);
+            producers.applied(&header, header.base_offset(), now);
             walk.skip(&header, bytes);
         }
     }
-    Ok(())
+    Ok(producers)
 }

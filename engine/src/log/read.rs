@@ -119,6 +119,10 @@ impl<F: Clone + 'static> Log<F> {
         }
         // There is no batch where the log says that there is one: a flipped length led past it. Only compaction, and only
         // that of others, leaves nothing at a log's end.
+        if out.slices.is_empty() && range.from >= self.ends().end {
+            // It was cut meanwhile.
+            return Err(ReadError::OutOfRange);
+        }
         if out.slices.is_empty() && !walk.is_at_hole() { Err(walk.corrupt()) } else { Ok(out) }
     }
 
@@ -320,7 +324,11 @@ impl<F: Clone + 'static> Log<F> {
     }
 
     /// An index is a hint: the batch it names must be there and end with the entry's offset.
-    async fn entry_names_batch<D>(&self, walk: &mut Walk<'_, D>, offset: Offset) -> Result<bool, ReadError>
+    pub(super) async fn entry_names_batch<D>(
+        &self,
+        walk: &mut Walk<'_, D>,
+        offset: Offset,
+    ) -> Result<bool, ReadError>
     where
         D: Disk<File = F>,
     {
@@ -333,7 +341,11 @@ impl<F: Clone + 'static> Log<F> {
         Ok(header.magic == 2 && entry.is_some_and(|e| e.offset == header.last_offset()))
     }
 
-    async fn rebuild_indexes<D>(&self, cache: &ChunkCache<D>, base: Offset) -> Result<(), ReadError>
+    pub(super) async fn rebuild_indexes<D>(
+        &self,
+        cache: &ChunkCache<D>,
+        base: Offset,
+    ) -> Result<(), ReadError>
     where
         D: Disk<File = F>,
     {
@@ -364,7 +376,7 @@ impl<F: Clone + 'static> Log<F> {
     }
 
     /// Until the caller awaits something, the segment has its indexes now.
-    async fn load_indexes<D>(&self, cache: &ChunkCache<D>, base: Offset) -> Result<(), ReadError>
+    pub(super) async fn load_indexes<D>(&self, cache: &ChunkCache<D>, base: Offset) -> Result<(), ReadError>
     where
         D: Disk<File = F>,
     {
@@ -483,7 +495,7 @@ struct Piece {
 }
 
 impl<'a, D: Disk> Walk<'a, D> {
-    fn new(log: &'a Log<D::File>, cache: &'a ChunkCache<D>, segment: Offset, at: u64) -> Self {
+    pub(super) fn new(log: &'a Log<D::File>, cache: &'a ChunkCache<D>, segment: Offset, at: u64) -> Self {
         let next = (at == 0).then_some(segment);
         let edition = log.state.borrow().edition_of(segment);
         Self { log, cache, segment, edition, at, next, piece: None }
@@ -507,7 +519,7 @@ impl<'a, D: Disk> Walk<'a, D> {
         }
     }
 
-    async fn header_within(&mut self, segment: Offset) -> Result<Option<BatchHeader>, ReadError> {
+    pub(super) async fn header_within(&mut self, segment: Offset) -> Result<Option<BatchHeader>, ReadError> {
         if segment != self.segment {
             return Ok(None);
         }
@@ -594,7 +606,7 @@ impl<'a, D: Disk> Walk<'a, D> {
     }
 
     /// Steps behind the batch at hand once its checksum is right.
-    async fn check(&mut self, header: &BatchHeader, bytes: usize) -> Result<(), ReadError> {
+    pub(super) async fn check(&mut self, header: &BatchHeader, bytes: usize) -> Result<(), ReadError> {
         self.gather(header, self.at + bytes as u64, &mut Vec::new()).await?;
         self.skip(header, bytes);
         Ok(())
@@ -659,7 +671,12 @@ impl<'a, D: Disk> Walk<'a, D> {
             at,
         };
         self.cache.residents().touch(self.log, self.segment);
-        let slice = self.cache.slice_from(place).await?;
+        let read = self.cache.slice_from(place).await;
+        // Where the log was cut meanwhile the file may be shorter, or other bytes are there by now.
+        if self.log.state.borrow().segment_of_edition(self.segment, self.edition).is_none() {
+            return Err(ReadError::Moved);
+        }
+        let slice = read?;
         self.piece = Some(Piece { from: at, slice: slice.clone(), from_disk: true });
         Ok(slice)
     }

@@ -181,6 +181,23 @@ impl Tail {
         self.pages.retain(|p| p.segment < first || p.segment > last);
     }
 
+    /// The log ends at `at` of this segment now: `block` holds what its last block has of it. Readers may still hold slices
+    /// of the page that had it before, so that one is not written to again.
+    pub(crate) fn cut(&mut self, segment: Offset, at: u64, block: Option<Page>) {
+        let block_at = at - at % BLOCK as u64;
+        self.pages.retain(|p| p.segment < segment || p.segment == segment && p.end() <= block_at);
+        if let Some(page) = block {
+            assert_eq!(block_at + page.filled() as u64, at, "the block ends where the log does");
+            self.pages.push_back(TailPage { segment, at: block_at, page });
+        } else {
+            assert_eq!(block_at, at, "the last block is in memory");
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.pages.clear();
+    }
+
     /// Memory of its pages, filled or not.
     pub(crate) fn bytes(&self) -> usize {
         self.pages.iter().map(|page| page.page.capacity()).sum()

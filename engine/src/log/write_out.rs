@@ -208,7 +208,7 @@ impl<F: Clone + 'static> Log<F> {
         if self.deleted.get() { Err(io::ErrorKind::NotFound.into()) } else { Ok(file) }
     }
 
-    async fn open_file<D>(&self, disk: &D, base: Offset, create: bool) -> io::Result<F>
+    pub(super) async fn open_file<D>(&self, disk: &D, base: Offset, create: bool) -> io::Result<F>
     where
         D: Disk<File = F>,
     {

@@ -26,6 +26,12 @@ const SINGLE_FLUSHES_MAX: usize = 4;
 
 impl<D: Disk> Store<D> {
     pub(super) async fn checkpoint(&self) {
+        let _held = self.checkpoints.take().await;
+        self.checkpoint_now().await;
+    }
+
+    /// For who keeps others from making one. `false` if the disk is full (or worse): the journal keeps what it has.
+    pub(super) async fn checkpoint_now(&self) -> bool {
         let through = self.journal.last_sequence();
         let logs = self.unsynced.take();
         for log in &logs {
@@ -33,28 +39,35 @@ impl<D: Disk> Store<D> {
         }
         if !self.write_all(&logs).await {
             self.put_back(logs);
-            return;
+            return false;
         }
         let few = logs.len() <= SINGLE_FLUSHES_MAX;
         if let Err(error) = self.sync(&logs, few).await {
-            return self.fail("a checkpoint", &error);
+            self.fail("a checkpoint", &error);
+            return false;
         }
         match self.write_recovery_points().await {
             Ok(()) => {}
             // The old ones are still there, and the journal keeps what they need.
             Err(error) if is_full(&error) => {
                 self.segment_error("the recovery points", &error);
-                return self.put_back(logs);
+                self.put_back(logs);
+                return false;
             }
-            Err(error) => return self.fail("the recovery points", &error),
+            Err(error) => {
+                self.fail("the recovery points", &error);
+                return false;
+            }
         }
         if let Err(error) = self.journal.release_through(through).await {
-            return self.fail("a checkpoint", &error);
+            self.fail("a checkpoint", &error);
+            return false;
         }
         self.counts.checkpoints.add(1);
         self.note_disk_room();
         self.journal_room.wake_all();
         self.write_active_indexes(&logs).await;
+        true
     }
 
     async fn write_active_indexes(&self, logs: &[SharedLog<D::File>]) {
@@ -111,8 +124,9 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    async fn write_recovery_points(&self) -> io::Result<()> {
+    pub(super) async fn write_recovery_points(&self) -> io::Result<()> {
         self.checkpoint_wanted.set(false);
+        self.tell_of_gaps().await?;
         let path = recovery_points_path(&self.options.data_dir, self.options.shard);
         let points = self.recovery_points();
         self.disk.replace_small(&path, points.write()).await?;
@@ -125,10 +139,10 @@ impl<D: Disk> Store<D> {
     }
 
     fn recovery_points(&self) -> OffsetCheckpoint {
-        let mut points = OffsetCheckpoint::default();
+        let mut points = self.lives.checkpoint();
         for log in self.logs.borrow().values() {
             let point = log.state.borrow().recovery_point;
-            if point > Offset::ZERO {
+            if point > Offset::ZERO || self.lives.has_spoken_of(log.id) {
                 points.set(&log.id.topic.to_string(), log.id.partition, point);
             }
         }
@@ -151,6 +165,7 @@ impl<D: Disk> Store<D> {
             log.write_side_files(&self.disk, true, &turn).await
         });
         results.await.into_iter().collect::<io::Result<()>>()?;
+        let _held = self.checkpoints.take().await;
         self.sync(&logs, false).await?;
         self.write_recovery_points().await?;
         self.journal.release_through(self.journal.last_sequence()).await

@@ -59,6 +59,7 @@ impl<D: Disk> Store<D> {
         assert!(!self.committing.replace(true), "one commit at a time");
         let committed = self.write_what_waits().await;
         self.committing.set(false);
+        self.committed.wake_all();
         committed
     }
 
@@ -112,7 +113,7 @@ impl<D: Disk> Store<D> {
         BODY_BYTES_MAX.min(self.journal.capacity() as usize / 4)
     }
 
-    fn check_failure(&self) -> Result<(), Failed> {
+    pub(super) fn check_failure(&self) -> Result<(), Failed> {
         self.failure.borrow().as_ref().map_or(Ok(()), |why| Err(Failed(why.clone())))
     }
 
@@ -326,7 +327,7 @@ fn add_run<F: Clone + 'static>(log: &SharedLog<F>, round: &mut Round<F>, pending
         kind,
         log: log.id,
         leader_epoch: last.leader_epoch,
-        base_offset: first.base_offset,
+        base_offset: first.follows,
         next_offset: last.next_offset,
         segment_base: first.segment_base,
         position: first.position,

@@ -150,15 +150,16 @@ impl<D: Disk> Store<D> {
         // From now on the log may have holes, and a start must know.
         if log.state.borrow().cleaning.until.is_none() {
             log.state.borrow_mut().cleaning.until = Some(first_dirty);
-            self.write_cleaner_offsets().await?;
+            self.note_cleaned().await?;
         }
         let mut with_transactions = false;
         loop {
             match self.run_pass(due, now, budget, pace, with_transactions).await {
                 Err(Stop::Transactional) if !with_transactions => with_transactions = true,
                 Ok((until, report)) => {
-                    log.state.borrow_mut().cleaning.until = Some(until);
-                    self.write_cleaner_offsets().await?;
+                    let end = log.ends().end;
+                    log.state.borrow_mut().cleaning.until = Some(until.min(end));
+                    self.note_cleaned().await?;
                     return Ok(report);
                 }
                 Err(stop) => return Err(stop),
@@ -223,11 +224,21 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    async fn write_cleaner_offsets(&self) -> Result<(), Stop> {
+    async fn note_cleaned(&self) -> Result<(), Stop> {
+        let written = self.write_cleaner_offsets().await;
+        written.map_err(|error| if is_full(&error) { Stop::Full } else { Stop::Failed(error) })
+    }
+
+    /// How far each log is compacted, and which have gaps. On return a start would know what was so at the call.
+    pub(super) async fn write_cleaner_offsets(&self) -> io::Result<()> {
+        // The file holds the marks of all logs, so the next one must know these.
+        let _held = self.cleaner_offsets.take().await;
         let mut offsets = OffsetCheckpoint::default();
+        let mut told = Vec::new();
         for log in self.logs.borrow().values() {
-            if let Some(until) = log.state.borrow().cleaning.until {
-                offsets.set(&log.id.topic.to_string(), log.id.partition, until);
+            if let Some(mark) = log.state.borrow().cleaning.mark() {
+                offsets.set(&log.id.topic.to_string(), log.id.partition, mark);
+                told.push((log.clone(), mark));
             }
         }
         for (id, known) in self.unopened.borrow().iter() {
@@ -236,8 +247,22 @@ impl<D: Disk> Store<D> {
             }
         }
         let path = cleaner_offsets_path(&self.options.data_dir, self.options.shard);
-        let written: io::Result<()> = self.disk.replace_small(&path, offsets.write()).await;
-        written.map_err(|error| if is_full(&error) { Stop::Full } else { Stop::Failed(error) })
+        self.disk.replace_small(&path, offsets.write()).await?;
+        for (log, mark) in told {
+            let cleaning = &mut log.state.borrow_mut().cleaning;
+            cleaning.until.get_or_insert(mark);
+            cleaning.is_told = true;
+        }
+        Ok(())
+    }
+
+    /// Before a recovery point passes a gap: above it a start finds the gap itself.
+    pub(super) async fn tell_of_gaps(&self) -> io::Result<()> {
+        let untold = || self.logs.borrow().values().any(|log| log.state.borrow().cleaning.must_be_told());
+        while untold() {
+            self.write_cleaner_offsets().await?;
+        }
+        Ok(())
     }
 }
 

@@ -19,16 +19,6 @@ const RESERVE_BYTES: usize = 256 << 10;
 /// Segments of a log whose files are renamed in one turn, so that its writers wait for no more.
 const RENAMED_IN_ONE_TURN: usize = 8;
 
-/// Releases the file of the log starts when it goes.
-struct StartsTurn<'a, D: Disk>(&'a Store<D>);
-
-impl<D: Disk> Drop for StartsTurn<'_, D> {
-    fn drop(&mut self) {
-        self.0.writing_starts.set(false);
-        self.0.starts_written.wake_all();
-    }
-}
-
 impl<D: Disk> Store<D> {
     /// Moves a log's start forward (DeleteRecords). On return the new start would survive a crash, and nobody finds whole
     /// segments below it any more. Nobody sees the new start before it is durable.
@@ -86,7 +76,7 @@ impl<D: Disk> Store<D> {
             return Ok(());
         }
         // Each file holds the starts of all logs, so the next one must know these.
-        let _turn = self.starts_turn().await;
+        let _held = self.starts.take().await;
         let moves: Vec<_> = moves.iter().filter_map(forward).collect();
         let mut starts = self.log_starts();
         for (log, start) in &moves {
@@ -146,17 +136,7 @@ impl<D: Disk> Store<D> {
         self.dropped.count()
     }
 
-    async fn starts_turn(&self) -> StartsTurn<'_, D> {
-        loop {
-            let written = self.starts_written.wait();
-            if !self.writing_starts.replace(true) {
-                return StartsTurn(self);
-            }
-            written.await;
-        }
-    }
-
-    async fn write_log_starts(&self, starts: &OffsetCheckpoint) -> io::Result<()> {
+    pub(super) async fn write_log_starts(&self, starts: &OffsetCheckpoint) -> io::Result<()> {
         let path = log_starts_path(&self.options.data_dir, self.options.shard);
         match self.disk.replace_small(&path, starts.write()).await {
             Err(error) if is_full(&error) && self.has_reserve.take() => {
@@ -185,11 +165,11 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    fn log_starts(&self) -> OffsetCheckpoint {
-        let mut starts = OffsetCheckpoint::default();
+    pub(super) fn log_starts(&self) -> OffsetCheckpoint {
+        let mut starts = self.lives.checkpoint();
         for log in self.logs.borrow().values() {
             let start = log.ends().start;
-            if start > Offset::ZERO {
+            if start > Offset::ZERO || self.lives.has_spoken_of(log.id) {
                 starts.set(&log.id.topic.to_string(), log.id.partition, start);
             }
         }
@@ -213,6 +193,13 @@ impl<D: Disk> Store<D> {
     ) -> io::Result<Option<PathBuf>> {
         self.unopened.borrow_mut().remove(&id);
         let log = self.logs.borrow_mut().remove(&id);
+        let is_told_of = log.as_ref().is_none_or(|log| {
+            let state = log.state.borrow();
+            state.point_on_disk.max(state.ends.start) > Offset::ZERO
+        });
+        if is_told_of {
+            self.lives.note_deleted(id);
+        }
         let turn = match &log {
             None => None,
             Some(log) => {

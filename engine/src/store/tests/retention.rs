@@ -175,7 +175,8 @@ fn many_starts_are_moved_with_one_write() {
     // A rename for each of the five files that a segment may have, and one file of starts.
     assert_eq!(disk.operations() - before, 5 * LOGS as u64 + 1);
     let starts = disk.contents(&log_starts_path(Path::new(DATA), 0)).expect("it was written");
-    assert!(starts.starts_with(b"0\n40\n"));
+    let starts = crate::checkpoint::OffsetCheckpoint::read(&starts).expect("a checkpoint");
+    assert_eq!(starts.by_id().map(|all| all.len()), Ok(40));
 }
 
 /// That is how a full disk gets room by itself: nothing waits for its delay.
