@@ -14,6 +14,6 @@ pub mod metadata;
 pub mod quotas;
 pub mod raft;
 
-pub use config::{BrokerConfig, TopicConfig};
+pub use config::{BrokerConfig, Quorum, TopicConfig, VoterAddress};
 pub use controller::{Controller, Decision, Refusal};
 pub use metadata::{BadRecord, ConfigResource, Image, ImageDelta, MetadataRecord};

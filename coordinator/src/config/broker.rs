@@ -5,6 +5,7 @@ use model::BrokerId;
 use super::{
     field,
     listeners::{ProtocolMap, parse_address, parse_listeners, parse_protocol_map},
+    quorum::Quorum,
     sources::{Sources, Statics},
     table,
     value::parse_list,
@@ -42,6 +43,13 @@ field::view! {
         max_connections_per_ip_overrides: String,
         max_connection_creation_rate: i32,
         request_timeout_ms: i32,
+        controller_quorum_voters: Vec<String>,
+        controller_quorum_election_timeout_ms: i32,
+        broker_heartbeat_interval_ms: i32,
+        broker_session_timeout_ms: i32,
+        metadata_log_max_record_bytes_between_snapshots: i64,
+        cluster_listener: Option<String>,
+        cluster_certificates: Option<String>,
         metrics_partitions_max: i32,
         metrics_group_offsets_max: i32,
         num_partitions: i32,
@@ -132,6 +140,8 @@ field::view! {
         pub advertised_listeners: Vec<Endpoint>,
         /// Where metrics are served, if anywhere.
         pub metrics_listener: Option<Endpoint>,
+        /// The cluster, unless this broker is alone.
+        pub quorum: Option<Quorum>,
         /// What the operator should read once: unknown keys, keys without effect, listeners left out.
         pub warnings: Vec<String>,
         statics: Statics,
@@ -165,6 +175,12 @@ impl BrokerConfig {
         if let Err(error) = config.read_metrics_listener() {
             errors.push(error);
         }
+        let listener = config.cluster_listener.as_deref();
+        let certificates = config.cluster_certificates.as_deref();
+        match Quorum::read(config.node_id, &config.controller_quorum_voters, listener, certificates) {
+            Ok(quorum) => config.quorum = quorum,
+            Err(error) => errors.push(error),
+        }
         errors.extend(config.contradictions());
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
@@ -175,6 +191,7 @@ impl BrokerConfig {
             listeners: self.listeners.clone(),
             advertised_listeners: self.advertised_listeners.clone(),
             metrics_listener: self.metrics_listener.clone(),
+            quorum: self.quorum.clone(),
             warnings: self.warnings.clone(),
             statics: self.statics.clone(),
             ..Self::in_force(&self.sources(image))

@@ -48,6 +48,28 @@ field::view! {
     } beside {}
 }
 
+field::view! {
+    /// The configs that decide who may lead a partition. All the others cost more to read, and a broker that goes may
+    /// concern every topic there is.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct ReplicaConfig {
+        min_insync_replicas: i32,
+        unclean_leader_election_enable: bool,
+    } beside {}
+}
+
+impl ReplicaConfig {
+    /// As `TopicConfig::resolve`.
+    pub fn resolve(topic: &str, image: &Image, broker: &BrokerConfig) -> Self {
+        let own = image.configs(&ConfigResource::Topic(topic.to_owned()));
+        let sources = broker.sources(image).with_topic(own);
+        Self::read(&|name| {
+            let key = table::topic_key(name).unwrap_or_else(|| panic!("{name} is not in the table"));
+            sources.topic_value(key).0
+        })
+    }
+}
+
 /// What happens to old segments. Neither: they are kept for ever.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Cleanup {

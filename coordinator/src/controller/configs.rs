@@ -2,7 +2,12 @@
 
 use model::{BrokerId, ErrorCode};
 
-use super::{CONFIGURED_GROUPS_MAX, Controller, Decision, Refusal, named_twice, names::check_name};
+use super::{
+    CONFIGURED_GROUPS_MAX, Controller, Decision, Refusal,
+    change::{Changes, Target},
+    named_twice,
+    names::check_name,
+};
 use crate::{
     config::{ConfigAlteration, alter, value::shorten},
     metadata::{ConfigResource, MetadataRecord, image::ConfigMap, record::ConfigRecord},
@@ -94,7 +99,30 @@ impl Controller<'_> {
             Ok(())
         };
         let answer = requests.iter().zip(twice).map(|(request, twice)| alter(request, twice)).collect();
+        let of_eligible = self.no_longer_eligible(&records);
+        records.extend(of_eligible);
         Decision { answer, records }
+    }
+
+    /// With fewer replicas needed in sync, what is committed may leave behind those that were eligible to lead. They stop
+    /// being so by the same records that let it.
+    fn no_longer_eligible(&self, records: &[MetadataRecord]) -> Vec<MetadataRecord> {
+        let of_isr = |record: &MetadataRecord| matches!(record, MetadataRecord::Config(config) if config.key == "min.insync.replicas");
+        if !records.iter().any(of_isr) {
+            return vec![];
+        }
+        let mut after = self.image.clone();
+        for record in records {
+            let applied = after.apply(after.offset() + 1, record);
+            assert!(applied.is_ok(), "a config applies to any image");
+        }
+        let mut changes = Changes::new(Controller::new(&after, self.config));
+        for (topic, index, partition) in self.all_partitions() {
+            if !partition.elr.is_empty() {
+                changes.push(topic, index, partition, Target::of(partition));
+            }
+        }
+        changes.records
     }
 
     fn check_resource(&self, resource: &ConfigResource) -> Result<(), Refusal> {

@@ -5,25 +5,37 @@
 //! Does not authorise, does not wait, does not speak a wire format. Randomness comes in as an argument.
 
 pub mod brokers;
+mod change;
 pub mod configs;
+mod election;
+pub mod elections;
+pub mod features;
+pub mod heartbeats;
 mod internal_topics;
+pub mod isr;
 pub mod names;
 pub mod partitions;
 mod placement;
 pub mod producer_ids;
 pub mod quotas;
 pub mod reassignments;
+pub mod sessions;
 pub mod topics;
 
 use model::ErrorCode;
 
 pub use brokers::RegisterBroker;
 pub use configs::{AlterConfigsRequest, config_resource};
+pub use elections::Election;
+pub use features::{FeatureUpdate, UpgradeType};
+pub use heartbeats::{Heartbeat, HeartbeatAnswer};
+pub use isr::{AlterPartition, AlteredPartition, IsrMember, PartitionIsr};
 pub use names::is_internal;
 pub use partitions::CreatePartitions;
 pub use producer_ids::ProducerIdBlock;
 pub use quotas::AlterClientQuotas;
-pub use reassignments::{Election, Reassignment};
+pub use reassignments::{OngoingReassignment, Reassignment};
+pub use sessions::Sessions;
 pub use topics::{CreateTopic, CreatedTopic, DeletedTopic, TopicRef};
 
 use crate::{

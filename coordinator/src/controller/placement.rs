@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use model::{BrokerId, ErrorCode};
 
-use super::{Controller, Refusal};
+use super::{Controller, Refusal, election::Standing};
 use crate::metadata::Broker;
 
 impl Controller<'_> {
     /// Brokers that can be given replicas, in an order where neighbours are in different racks as long as possible.
     pub(super) fn usable_brokers(&self) -> Vec<&Broker> {
-        let mut usable: Vec<_> = self.image.brokers().filter(|broker| !broker.fenced).collect();
+        let mut usable: Vec<_> = self.image.brokers().filter(|broker| broker.is_active()).collect();
         let mut seen_in_rack = std::collections::BTreeMap::new();
         let mut turn = |rack: &Option<String>| {
             let turn = seen_in_rack.entry(rack.clone()).or_insert(0_usize);
@@ -36,7 +36,7 @@ impl Controller<'_> {
             Ok(factor) if factor > 0 && factor <= brokers.len() => factor,
             _ => {
                 let sentence = format!(
-                    "A replication factor of {replication_factor} is not possible: {} brokers are registered. \
+                    "A replication factor of {replication_factor} is not possible: {} brokers are usable. \
                      Ask for 1 to that many, or -1 for the default.",
                     brokers.len()
                 );
@@ -76,7 +76,7 @@ impl Controller<'_> {
                     return bad(format!("The assignment names broker {replica} twice for one partition."));
                 }
             }
-            if !replicas.iter().any(|id| self.image.broker(*id).is_some_and(|broker| !broker.fenced)) {
+            if !replicas.iter().any(|id| self.standing(*id) == Standing::Active) {
                 return bad("The assignment has a partition whose brokers are all down.".to_owned());
             }
         }

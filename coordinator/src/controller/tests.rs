@@ -1,7 +1,11 @@
 //! A world to try the rules in: an image, a configuration, a generator of ids, and a log of what was decided.
 
 mod brokers;
+mod cluster_random;
 mod configs;
+mod features;
+mod heartbeats;
+mod isr;
 mod partitions;
 mod quotas;
 mod random;
@@ -11,7 +15,10 @@ mod topics;
 use model::{BrokerId, Offset, TopicId};
 
 use super::*;
-use crate::metadata::{Endpoint, SecurityProtocol};
+use crate::{
+    config::{AlterOp, ConfigAlteration},
+    metadata::{ConfigResource, Endpoint, SecurityProtocol},
+};
 
 struct World {
     image: Image,
@@ -38,7 +45,7 @@ impl World {
 
     fn register(&mut self, id: i32, rack: Option<&str>) {
         let asked = registration(id, rack);
-        self.decide(|controller, _| controller.register_broker(&asked)).unwrap();
+        self.decide(|controller, _| controller.register_broker(&asked, false)).unwrap();
     }
 
     /// Decides, and applies what was decided.
@@ -65,6 +72,26 @@ impl World {
         self.decide(|controller, new_id| controller.create_topics(&[topic], false, new_id)).pop().unwrap()
     }
 
+    /// The fenced broker says that it has caught up.
+    fn unfence(&mut self, id: i32) {
+        let heartbeat = Heartbeat {
+            broker: BrokerId(id),
+            broker_epoch: self.image.broker(BrokerId(id)).unwrap().epoch,
+            metadata_offset: self.image.offset(),
+            want_fence: false,
+            want_shut_down: false,
+        };
+        assert!(!self.decide(|c, _| c.heartbeat(&heartbeat)).unwrap().fenced);
+    }
+
+    /// Sets a config of topic "t".
+    fn configure(&mut self, key: &str, value: &str) {
+        let set = ConfigAlteration { key: key.to_owned(), op: AlterOp::Set, value: Some(value.to_owned()) };
+        let resource = ConfigResource::Topic("t".to_owned());
+        let asked = [AlterConfigsRequest { resource, configs: vec![set] }];
+        self.decide(|c, _| c.alter_configs(&asked, false)).pop().unwrap().unwrap();
+    }
+
     /// What the log alone gives.
     fn replayed(&self) -> Image {
         let mut image = Image::new("c");
@@ -88,6 +115,9 @@ fn registration(id: i32, rack: Option<&str>) -> RegisterBroker {
         incarnation: [id as u8; 16],
         rack: rack.map(str::to_owned),
         endpoints: vec![endpoint],
+        peer: None,
+        directory_id: [id as u8; 16],
+        fenced: false,
     }
 }
 

@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{BrokerId, ErrorCode, LeaderEpoch, PartitionIndex, TopicId};
 
 use super::{
-    Controller, Decision, PARTITIONS_MAX, PARTITIONS_PER_REQUEST_MAX, Refusal, named_twice,
+    Controller, Decision, PARTITIONS_MAX, PARTITIONS_PER_REQUEST_MAX, Refusal,
+    election::Standing,
+    named_twice,
     names::{METADATA_TOPIC, check_name},
 };
 use crate::{
     config::{ConfigEntry, alter, describe, value::shorten},
     metadata::{
-        ConfigResource, MetadataRecord,
+        ConfigResource, MetadataRecord, Partition,
         image::ConfigMap,
-        record::{ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord},
+        record::{ConfigRecord, RemoveTopicRecord, TopicRecord},
     },
 };
 
@@ -300,19 +302,22 @@ impl Controller<'_> {
         index: PartitionIndex,
         replicas: Vec<BrokerId>,
     ) -> MetadataRecord {
-        let usable = |id: &BrokerId| self.image.broker(*id).is_some_and(|broker| !broker.fenced);
+        let usable = |id: &BrokerId| self.standing(*id) == Standing::Active;
         let isr: Vec<_> = replicas.iter().copied().filter(usable).collect();
         let leader = isr.first().copied();
         assert!(leader.is_some(), "placement and assignment both see to a usable replica");
-        MetadataRecord::Partition(PartitionRecord {
-            topic,
-            index,
+        let partition = Partition {
             leader,
             leader_epoch: LeaderEpoch(0),
             replicas,
             isr,
+            adding_replicas: vec![],
+            removing_replicas: vec![],
+            elr: vec![],
+            last_known_leader: None,
             partition_epoch: 0,
-        })
+        };
+        partition.to_record(topic, index)
     }
 }
 

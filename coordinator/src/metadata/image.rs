@@ -8,11 +8,12 @@
 
 use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
-use model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId};
+use model::{BrokerId, Offset, PartitionIndex, ProducerId, TopicId};
 
-use super::record::{
-    BrokerRecord, ClientQuotaRecord, ConfigRecord, ConfigResource, Endpoint, MetadataRecord, PartitionRecord,
-    TopicRecord,
+use super::{
+    broker::Broker,
+    partition::Partition,
+    record::{ClientQuotaRecord, ConfigRecord, ConfigResource, MetadataRecord, TopicRecord},
 };
 use crate::quotas::{ClientQuotas, QuotaValue};
 
@@ -43,26 +44,6 @@ pub struct Topic {
     pub partitions: Vec<Partition>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Partition {
-    pub leader: Option<BrokerId>,
-    pub leader_epoch: LeaderEpoch,
-    pub replicas: Vec<BrokerId>,
-    pub isr: Vec<BrokerId>,
-    pub partition_epoch: i32,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Broker {
-    pub id: BrokerId,
-    /// Tells two lives of one broker apart.
-    pub epoch: i64,
-    pub incarnation: [u8; 16],
-    pub rack: Option<String>,
-    pub endpoints: Vec<Endpoint>,
-    pub fenced: bool,
-}
-
 /// A record that does not fit the image: the log is not the one this image was built from. Nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadApply {
@@ -74,6 +55,8 @@ pub enum BadApply {
     UnknownTopic(TopicId),
     #[error("topic {topic} has {count} partitions, so partition {index} cannot come next")]
     PartitionNotNext { topic: String, count: usize, index: PartitionIndex },
+    #[error("broker {0} is not registered")]
+    UnknownBroker(BrokerId),
     #[error("producer ids would move back from {from} to {to}")]
     ProducerIdsMoveBack { from: ProducerId, to: ProducerId },
 }
@@ -181,21 +164,38 @@ impl Image {
         if offset <= self.offset {
             return Err(BadApply::OffsetNotNext { last: self.offset, got: offset });
         }
+        self.change(offset, record)?;
+        self.offset = offset;
+        Ok(())
+    }
+
+    /// `offset` is the epoch of a broker that registers.
+    pub(super) fn change(&mut self, offset: Offset, record: &MetadataRecord) -> Result<(), BadApply> {
         match record {
             MetadataRecord::NoOp(_) => {}
             MetadataRecord::Topic(topic) => self.add_topic(topic)?,
-            MetadataRecord::Partition(partition) => self.put_partition(partition)?,
+            MetadataRecord::Partition(old) => {
+                self.put_partition(old.topic, old.index, Partition::from(old))?;
+            }
+            MetadataRecord::PartitionState(state) => {
+                self.put_partition(state.topic, state.index, Partition::from(state))?;
+            }
             MetadataRecord::RemoveTopic(removed) => self.remove_topic(removed.id)?,
             MetadataRecord::Config(config) => self.put_config(config),
             MetadataRecord::ProducerIds(ids) => self.move_producer_ids(ids.next)?,
-            MetadataRecord::Broker(broker) => self.put_broker(offset, broker),
+            MetadataRecord::Broker(old) => self.put_broker(offset, Broker::from(old)),
+            MetadataRecord::BrokerRegistration(broker) => self.put_broker(offset, Broker::from(broker)),
+            MetadataRecord::UnregisterBroker(gone) => self.remove_broker(gone.id)?,
             MetadataRecord::FeatureLevel(feature) => {
                 Arc::make_mut(&mut self.features).insert(feature.name.clone(), feature.level);
             }
             MetadataRecord::ClientQuota(quota) => self.put_quota(quota),
         }
-        self.offset = offset;
         Ok(())
+    }
+
+    pub(super) fn set_offset(&mut self, offset: Offset) {
+        self.offset = offset;
     }
 
     fn add_topic(&mut self, record: &TopicRecord) -> Result<(), BadApply> {
@@ -209,24 +209,24 @@ impl Image {
         Ok(())
     }
 
-    fn put_partition(&mut self, record: &PartitionRecord) -> Result<(), BadApply> {
-        let topic = self.topics.get(&record.topic).ok_or(BadApply::UnknownTopic(record.topic))?;
+    fn put_partition(
+        &mut self,
+        id: TopicId,
+        index: PartitionIndex,
+        partition: Partition,
+    ) -> Result<(), BadApply> {
+        let topic = self.topics.get(&id).ok_or(BadApply::UnknownTopic(id))?;
         let count = topic.partitions.len();
-        let index = usize::try_from(record.index.0).ok().filter(|&index| index <= count);
-        let Some(index) = index else {
-            return Err(BadApply::PartitionNotNext {
-                topic: topic.name.to_string(),
-                count,
-                index: record.index,
-            });
+        let Some(at) = usize::try_from(index.0).ok().filter(|&at| at <= count) else {
+            return Err(BadApply::PartitionNotNext { topic: topic.name.to_string(), count, index });
         };
-        let topic = Arc::make_mut(&mut self.topics).get_mut(&record.topic).expect("found above");
+        let topic = Arc::make_mut(&mut self.topics).get_mut(&id).expect("found above");
         let partitions = &mut Arc::make_mut(topic).partitions;
-        if index == count {
-            partitions.push(Partition::from(record));
+        if at == count {
+            partitions.push(partition);
             self.partition_count += 1;
         } else {
-            partitions[index] = Partition::from(record);
+            partitions[at] = partition;
         }
         Ok(())
     }
@@ -284,35 +284,24 @@ impl Image {
     }
 
     /// A new incarnation begins a new epoch: the offset of its record, so that no two lives share one.
-    fn put_broker(&mut self, offset: Offset, record: &BrokerRecord) {
-        let before = self.brokers.get(&record.id).filter(|broker| broker.incarnation == record.incarnation);
-        let broker = Broker {
-            id: record.id,
-            epoch: before.map_or(offset.0, |broker| broker.epoch),
-            incarnation: record.incarnation,
-            rack: record.rack.clone(),
-            endpoints: record.endpoints.clone(),
-            fenced: record.fenced,
-        };
-        Arc::make_mut(&mut self.brokers).insert(record.id, broker);
+    fn put_broker(&mut self, offset: Offset, broker: Broker) {
+        let before = self.brokers.get(&broker.id).filter(|before| before.incarnation == broker.incarnation);
+        let epoch = before.map_or(offset.0, |before| before.epoch);
+        Arc::make_mut(&mut self.brokers).insert(broker.id, Broker { epoch, ..broker });
+    }
+
+    fn remove_broker(&mut self, id: BrokerId) -> Result<(), BadApply> {
+        if !self.brokers.contains_key(&id) {
+            return Err(BadApply::UnknownBroker(id));
+        }
+        Arc::make_mut(&mut self.brokers).remove(&id);
+        Ok(())
     }
 }
 
 impl Topic {
     pub fn partition(&self, index: PartitionIndex) -> Option<&Partition> {
         self.partitions.get(usize::try_from(index.0).ok()?)
-    }
-}
-
-impl From<&PartitionRecord> for Partition {
-    fn from(record: &PartitionRecord) -> Self {
-        Self {
-            leader: record.leader,
-            leader_epoch: record.leader_epoch,
-            replicas: record.replicas.clone(),
-            isr: record.isr.clone(),
-            partition_epoch: record.partition_epoch,
-        }
     }
 }
 

@@ -1,15 +1,22 @@
 //! The metadata log as values: one record after another, and the image they fold into.
 
+pub mod broker;
 pub mod delta;
 pub mod features;
 pub mod image;
+pub mod partition;
 pub mod record;
+pub mod snapshot;
 
+pub use broker::Broker;
 pub use delta::ImageDelta;
 pub use features::{FEATURES, Feature};
-pub use image::{BadApply, Broker, Image, Partition, Topic};
+pub use image::{BadApply, Image, Topic};
+pub use partition::Partition;
 pub use record::{
-    BadRecord, BrokerRecord, ClientQuotaRecord, ConfigRecord, ConfigResource, Endpoint, FeatureLevelRecord,
-    MetadataRecord, PartitionRecord, ProducerIdsRecord, QuotaEntity, QuotaName, RemoveTopicRecord,
-    SecurityProtocol, TopicRecord,
+    BadRecord, BrokerRecord, BrokerRegistrationRecord, ClientQuotaRecord, ConfigRecord, ConfigResource,
+    Endpoint, FeatureLevelRecord, MetadataRecord, PartitionRecord, PartitionStateRecord, PeerAddress,
+    ProducerIdsRecord, QuotaEntity, QuotaName, RemoveTopicRecord, SecurityProtocol, TopicRecord,
+    UnregisterBrokerRecord,
 };
+pub use snapshot::SnapshotRecord;

@@ -69,7 +69,7 @@ records! {
     0 NoOp(NoOpRecord);
     /// A topic begins; its partitions follow.
     1 Topic(TopicRecord);
-    /// A partition begins or changes: the whole state, not the difference.
+    /// What kind 9 was before partitions had more than one replica: still read, no longer written.
     2 Partition(PartitionRecord);
     /// A topic ends, with its partitions and its configs.
     3 RemoveTopic(RemoveTopicRecord);
@@ -77,12 +77,18 @@ records! {
     4 Config(ConfigRecord);
     /// Producer ids below `next` are handed out and never come back.
     5 ProducerIds(ProducerIdsRecord);
-    /// A broker registers or changes its registration.
+    /// What kind 10 was before brokers had peers: still read, no longer written.
     6 Broker(BrokerRecord);
     /// A finalized feature level.
     7 FeatureLevel(FeatureLevelRecord);
     /// One quota of one entity is set or removed.
     8 ClientQuota(ClientQuotaRecord);
+    /// A partition begins or changes: the whole state, not the difference.
+    9 PartitionState(PartitionStateRecord);
+    /// A broker registers or changes its registration.
+    10 BrokerRegistration(BrokerRegistrationRecord);
+    /// A broker is forgotten.
+    11 UnregisterBroker(UnregisterBrokerRecord);
 }
 
 impl MetadataRecord {
@@ -227,6 +233,71 @@ pub enum QuotaName {
     /// Everybody of the type who has no quota under his own name.
     Default,
     Named(String),
+}
+
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct PartitionStateRecord {
+    #[rkyv(with = Raw)]
+    pub topic: TopicId,
+    #[rkyv(with = Raw)]
+    pub index: PartitionIndex,
+    /// None: no replica may lead at the moment.
+    #[rkyv(with = Map<Raw>)]
+    pub leader: Option<BrokerId>,
+    #[rkyv(with = Raw)]
+    pub leader_epoch: LeaderEpoch,
+    /// In order of preference: the first leads when it can.
+    #[rkyv(with = Map<Raw>)]
+    pub replicas: Vec<BrokerId>,
+    #[rkyv(with = Map<Raw>)]
+    pub isr: Vec<BrokerId>,
+    /// Replicas that the reassignment under way brings; they are among `replicas`.
+    #[rkyv(with = Map<Raw>)]
+    pub adding_replicas: Vec<BrokerId>,
+    /// Replicas that go when it is done; they are among `replicas` until then.
+    #[rkyv(with = Map<Raw>)]
+    pub removing_replicas: Vec<BrokerId>,
+    /// Eligible leader replicas (KIP-966): out of sync, and yet with everything that was committed.
+    #[rkyv(with = Map<Raw>)]
+    pub elr: Vec<BrokerId>,
+    /// Who led last, while nobody leads.
+    #[rkyv(with = Map<Raw>)]
+    pub last_known_leader: Option<BrokerId>,
+    /// Rises by one with every change of this partition, so that a late proposal can be told from a fresh one.
+    pub partition_epoch: i32,
+}
+
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct BrokerRegistrationRecord {
+    #[rkyv(with = Raw)]
+    pub id: BrokerId,
+    /// Random for each start of the process: a new one begins a new epoch.
+    pub incarnation: [u8; 16],
+    pub rack: Option<String>,
+    pub endpoints: Vec<Endpoint>,
+    /// A fenced broker leads nothing and is given no replicas.
+    pub fenced: bool,
+    /// On its way down: it may finish what it leads, and is given nothing new.
+    pub in_controlled_shutdown: bool,
+    /// None: a broker that is alone.
+    pub peer: Option<PeerAddress>,
+    /// Drawn once for each data folder: with another one the broker has lost what it had. Zero: it does not say.
+    pub directory_id: [u8; 16],
+}
+
+/// Where the other brokers reach this one.
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct PeerAddress {
+    pub host: String,
+    /// UDP, of shard 0; shard n is at `port + n`.
+    pub port: u16,
+    pub shards: u16,
+}
+
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct UnregisterBrokerRecord {
+    #[rkyv(with = Raw)]
+    pub id: BrokerId,
 }
 
 /// Archives an id of `model` as the number or bytes inside it, so that `model` need not know rkyv.

@@ -44,6 +44,18 @@ pub enum ProposeError {
     VoterCount,
 }
 
+/// Another node, as the leader knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Replica {
+    pub id: BrokerId,
+    /// Durable there, and as the leader's log, up to here.
+    pub matched: Offset,
+    /// When it last said so; None: never to this leader.
+    pub answered: Option<Millis>,
+    /// When it last had everything.
+    pub caught_up: Option<Millis>,
+}
+
 #[derive(Clone, Debug)]
 struct Read {
     id: ReadId,
@@ -153,6 +165,23 @@ impl Node {
         let uncommitted = self.log.end().offset - self.high_watermark;
         let max = i64::try_from(self.config.uncommitted_max).expect("a limit is small");
         if uncommitted >= max { Err(ProposeError::Busy) } else { Ok(()) }
+    }
+
+    /// Whether it leads, and something of its own epoch is committed: then it knows everything that is.
+    pub fn is_active(&self) -> bool {
+        self.has_own_commit()
+    }
+
+    /// What a leader knows of everyone that it sends the log to, in order of their ids.
+    pub fn replicas(&self) -> Vec<Replica> {
+        let Role::Leader(leading) = &self.role else { return Vec::new() };
+        let replica = |(&id, peer): (&BrokerId, &Progress)| Replica {
+            id,
+            matched: peer.matched,
+            answered: peer.answered_at(),
+            caught_up: peer.caught_up,
+        };
+        leading.peers.iter().map(replica).collect()
     }
 
     pub(super) fn has_own_commit(&self) -> bool {
@@ -285,6 +314,7 @@ impl Node {
             peer.probe(matched);
             peer.appended(matched, cx.now);
         }
+        peer.has_answered(end, cx.now);
         self.commit(cx, actions);
         self.answer_reads(actions);
         self.send_entries(from, cx, actions);

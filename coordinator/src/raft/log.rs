@@ -117,9 +117,21 @@ impl Log {
         self.entries.iter()
     }
 
+    /// Whole entries between two positions.
+    pub fn range(&self, from: Offset, until: Offset) -> impl Iterator<Item = &Entry> {
+        let first = self.entries.partition_point(|entry| entry.base < from);
+        self.entries.range(first..).take_while(move |entry| entry.next() <= until)
+    }
+
     /// Those that hold: the last in the log, committed or not (Raft section 4.1), and where they were written.
     pub fn voters(&self) -> (Offset, &Voters) {
         self.voters_from_last().next().expect("the start has some")
+    }
+
+    /// Those of the last change below an offset.
+    pub(super) fn voters_below(&self, offset: Offset) -> &Voters {
+        let mut voters = self.voters_from_last();
+        voters.find(|(written, _)| *written < offset).map_or(&self.voters_at_start, |(_, voters)| voters)
     }
 
     /// Those before the last change, if the change is at or behind an offset.

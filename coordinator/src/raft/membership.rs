@@ -15,32 +15,44 @@ use super::{
 impl Node {
     /// It must have followed the log as an observer: a voter that lacks it can only slow the others down.
     pub fn add_voter(&mut self, id: BrokerId, cx: Context) -> (Result<(), ProposeError>, Vec<Action>) {
-        let checked = self.may_change_voters().and_then(|()| {
-            if self.voters().contains(id) {
-                Err(ProposeError::IsVoter)
-            } else if self.voters().count() >= VOTERS_MAX {
-                Err(ProposeError::VoterCount)
-            } else if !self.follows(id) {
-                Err(ProposeError::Behind)
-            } else {
-                Ok(self.voters().with(id))
-            }
-        });
-        self.change_voters(checked, cx)
+        self.change_voters(self.may_add_voter(id), cx)
+    }
+
+    /// The voters as they would be.
+    pub fn may_add_voter(&self, id: BrokerId) -> Result<Voters, ProposeError> {
+        self.may_change_voters()?;
+        if self.voters().contains(id) {
+            Err(ProposeError::IsVoter)
+        } else if self.voters().count() >= VOTERS_MAX {
+            Err(ProposeError::VoterCount)
+        } else if !self.follows(id) {
+            Err(ProposeError::Behind)
+        } else {
+            Ok(self.voters().with(id))
+        }
     }
 
     /// Also this node itself, which leads until that is committed.
     pub fn remove_voter(&mut self, id: BrokerId, cx: Context) -> (Result<(), ProposeError>, Vec<Action>) {
-        let checked = self.may_change_voters().and_then(|()| {
-            if !self.voters().contains(id) {
-                Err(ProposeError::NoVoter)
-            } else if self.voters().count() == 1 {
-                Err(ProposeError::VoterCount)
-            } else {
-                Ok(self.voters().without(id))
-            }
-        });
-        self.change_voters(checked, cx)
+        self.change_voters(self.may_remove_voter(id), cx)
+    }
+
+    /// The voters as they would be.
+    pub fn may_remove_voter(&self, id: BrokerId) -> Result<Voters, ProposeError> {
+        self.may_change_voters()?;
+        if !self.voters().contains(id) {
+            Err(ProposeError::NoVoter)
+        } else if self.voters().count() == 1 {
+            Err(ProposeError::VoterCount)
+        } else {
+            Ok(self.voters().without(id))
+        }
+    }
+
+    /// Whether it is a voter, and for good: that is committed.
+    pub fn is_settled_voter(&self, id: BrokerId) -> Option<bool> {
+        let (written, voters) = self.log.voters();
+        (written < self.high_watermark).then(|| voters.contains(id))
     }
 
     fn change_voters(

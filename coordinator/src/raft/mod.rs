@@ -26,7 +26,7 @@ mod tests;
 
 pub use actions::{Action, HardState, ReadId};
 pub use config::RaftConfig;
-pub use leading::ProposeError;
+pub use leading::{ProposeError, Replica};
 pub use log::{Entry, Log, Payload, PersistId, Position};
 pub use message::{Body, Message, Round};
 pub use node::{Context, Node, Stored};

@@ -117,6 +117,16 @@ impl Node {
         &self.log
     }
 
+    /// Where what is committed ends.
+    pub fn committed(&self) -> Position {
+        self.log.floor(self.high_watermark).expect("what is committed is in the log")
+    }
+
+    /// Who voted at an offset, for a snapshot that ends there.
+    pub fn voters_at(&self, offset: Offset) -> &Voters {
+        self.log.voters_below(offset)
+    }
+
     pub fn voters(&self) -> &Voters {
         self.log.voters().1
     }

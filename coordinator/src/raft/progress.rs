@@ -28,6 +28,10 @@ pub(super) struct Progress {
     /// When something last came of what was sent.
     pub moved: Millis,
     pub heard: Millis,
+    /// When it last said how far it is, and where the leader's log ended then.
+    answered: Option<(Millis, Offset)>,
+    /// When it last had everything.
+    pub caught_up: Option<Millis>,
     /// The last round it has answered.
     pub round: Round,
 }
@@ -41,6 +45,8 @@ impl Progress {
             in_flight: VecDeque::new(),
             moved: now,
             heard: now,
+            answered: None,
+            caught_up: None,
             round: Round::default(),
         }
     }
@@ -83,6 +89,23 @@ impl Progress {
         self.next = self.next.max(self.matched);
     }
 
+    /// It said how far it is while the leader's log ended at `end`. Who has by now what there was the last time had caught
+    /// up then: of a log that grows all the time nobody ever has everything.
+    pub(super) fn has_answered(&mut self, end: Offset, now: Millis) {
+        let before = self.answered.replace((now, end));
+        if self.matched >= end {
+            self.caught_up = Some(now);
+        } else if let Some((then, end)) = before
+            && self.matched >= end
+        {
+            self.caught_up = self.caught_up.max(Some(then));
+        }
+    }
+
+    pub(super) fn answered_at(&self) -> Option<Millis> {
+        self.answered.map(|(at, _)| at)
+    }
+
     /// What was under way is taken for lost, and what it was thought to have beyond this place too: that costs
     /// sending it again, while to insist on it would leave a node alone that lost its disk.
     pub(super) fn probe(&mut self, next: Offset) {
@@ -104,5 +127,26 @@ impl Progress {
     pub(super) fn needs_snapshot(&mut self) {
         self.in_flight.clear();
         self.pace = Pace::Snapshot;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_what_there_was_had_caught_up_then() {
+        let mut progress = Progress::new(Offset(0), Millis(1));
+        assert_eq!((progress.answered_at(), progress.caught_up), (None, None));
+        let mut answer = |at, matched, end| {
+            progress.appended(Offset(matched), Millis(at));
+            progress.has_answered(Offset(end), Millis(at));
+            (progress.answered_at(), progress.caught_up)
+        };
+        assert_eq!(answer(10, 3, 5), (Some(Millis(10)), None));
+        assert_eq!(answer(20, 4, 7), (Some(Millis(20)), None), "5 was the end before");
+        assert_eq!(answer(30, 8, 9), (Some(Millis(30)), Some(Millis(20))));
+        assert_eq!(answer(40, 9, 9), (Some(Millis(40)), Some(Millis(40))));
+        assert_eq!(answer(50, 9, 12), (Some(Millis(50)), Some(Millis(40))));
     }
 }

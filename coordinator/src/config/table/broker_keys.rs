@@ -24,6 +24,14 @@ pub(super) const KEYS: &[ConfigKey] = &[
     string("max.connections.per.ip.overrides", "", "Other limits for named addresses, as address:count.").cluster_wide(),
     int("max.connection.creation.rate", INT_MAX, "Most new connections a second.").min(0).cluster_wide(),
     int("request.timeout.ms", "30000", "Longest time a request between brokers may take.").high(),
+    // The cluster.
+    list("controller.quorum.voters", "", "Brokers that keep the metadata, as id@host:port with the port of each broker's cluster.listener; none: this broker alone.").high(),
+    int("controller.quorum.election.timeout.ms", "350", "How long a voter waits for a leader before it stands.").own_default().min(50).high(),
+    int("broker.heartbeat.interval.ms", "100", "How often a broker reports to the controller.").own_default().min(10),
+    int("broker.session.timeout.ms", "700", "How long a broker may be silent before others lead its partitions.").own_default().min(100),
+    long("metadata.log.max.record.bytes.between.snapshots", "20971520", "Metadata bytes after which a snapshot is taken.").min(1).high(),
+    null("cluster.listener", String, "Where other brokers reach this one over UDP, as host:port: this port and those after it, one a shard. From controller.quorum.voters if not set."),
+    null("cluster.certificates", String, "Folder with ca.pem, node.pem and node.key, by which brokers know each other; see tailrace cert."),
     // Metrics; all ours.
     null("metrics.listener", String, "Where metrics are served to whoever asks, as host:port; nowhere if it is not set."),
     int("metrics.partitions.max", "2000", "Partitions that the metrics show one by one; topics beyond are counted only in the totals.").min(0).cluster_wide(),

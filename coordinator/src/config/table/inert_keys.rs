@@ -8,9 +8,7 @@ use ValueType::{Class, Int, Long, Password, String};
 pub(super) const KEYS: &[ConfigKey] = &[
     // The quorum, in Kafka's words.
     list("process.roles", "broker", "Roles of a process; here every broker can also vote.").own_default().rule(Rule::EachOf(&["broker", "controller"])).high().inert(),
-    list("controller.quorum.voters", "", "Voters of the quorum, fixed in the file.").high().inert(),
     list("controller.quorum.bootstrap.servers", "", "Where to find the quorum.").high().inert(),
-    int("controller.quorum.election.timeout.ms", "1000", "How long a voter waits for a leader before it stands.").min(0).high().inert(),
     int("controller.quorum.election.backoff.max.ms", "1000", "Longest pause between two elections.").min(0).high().inert(),
     int("controller.quorum.fetch.timeout.ms", "2000", "How long a voter goes without hearing from the leader.").min(0).high().inert(),
     int("controller.quorum.request.timeout.ms", "2000", "Longest time a request of the quorum may take.").min(0).inert(),
@@ -20,8 +18,6 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("controller.quorum.fetch.snapshot.max.bytes", "1048576", "Bytes of one piece of a snapshot.").min(1).low().inert(),
     boolean("controller.quorum.auto.join.enable", "false", "Whether a controller joins the quorum by itself.").low().inert(),
     int("controller.socket.timeout.ms", "30000", "Longest wait for a controller.").inert(),
-    int("broker.heartbeat.interval.ms", "2000", "How often a broker reports to the controller.").inert(),
-    int("broker.session.timeout.ms", "9000", "How long a silent broker stays registered.").inert(),
     int("initial.broker.registration.timeout.ms", "60000", "How long a broker tries to register.").inert(),
     boolean("controlled.shutdown.enable", "true", "Whether leadership moves before a broker stops.").inert(),
     null("inter.broker.listener.name", String, "Listener that brokers use among themselves.").inert(),
@@ -31,7 +27,6 @@ pub(super) const KEYS: &[ConfigKey] = &[
     null("metadata.log.dir", String, "Folder of the metadata log.").high().inert(),
     int("metadata.log.segment.bytes", "1073741824", "Segment size of the metadata log.").min(8_388_608).high().inert(),
     long("metadata.log.segment.ms", "604800000", "Age at which a segment of the metadata log is closed.").high().inert(),
-    long("metadata.log.max.record.bytes.between.snapshots", "20971520", "Metadata bytes after which a snapshot is taken.").min(1).high().inert(),
     long("metadata.log.max.snapshot.interval.ms", "3600000", "Longest time between two snapshots of the metadata.").min(0).high().inert(),
     int("metadata.max.idle.interval.ms", "500", "How often an idle leader writes to the metadata log.").min(0).low().inert(),
     long("metadata.max.retention.bytes", "104857600", "Size of metadata that is kept behind a snapshot.").high().inert(),

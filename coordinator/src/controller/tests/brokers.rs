@@ -6,7 +6,7 @@ use super::*;
 fn a_broker_registers_once_and_again_when_something_is_new() {
     let mut world = World::of(1);
     let again = |world: &World, asked: &RegisterBroker| {
-        Controller::new(&world.image, &world.config).register_broker(asked).records.len()
+        Controller::new(&world.image, &world.config).register_broker(asked, false).records.len()
     };
     assert_eq!(again(&world, &registration(1, None)), 0);
     assert_eq!(again(&world, &registration(1, Some("east"))), 1);
@@ -19,7 +19,7 @@ fn a_broker_registers_once_and_again_when_something_is_new() {
 fn a_registration_that_clients_cannot_use_is_refused() {
     let world = World::of(1);
     let check = |asked: RegisterBroker| {
-        let decision = Controller::new(&world.image, &world.config).register_broker(&asked);
+        let decision = Controller::new(&world.image, &world.config).register_broker(&asked, false);
         assert_eq!(code(decision.answer), ErrorCode::InvalidRequest);
         assert!(decision.records.is_empty());
     };

@@ -120,7 +120,7 @@ fn run(world: &mut World, operation: &Operation) -> usize {
             counted(c.replace_configs(requests, *validate), |a| granted(a))
         }
         Operation::ProducerIds => counted(c.allocate_producer_ids(), |a| usize::from(a.is_ok())),
-        Operation::Register(asked) => counted(c.register_broker(asked), |a| usize::from(a.is_ok())),
+        Operation::Register(asked) => counted(c.register_broker(asked, false), |a| usize::from(a.is_ok())),
     })
 }
 

@@ -1,7 +1,9 @@
 use super::*;
+use model::{LeaderEpoch, PartitionIndex};
+
 use crate::metadata::{
-    ImageDelta,
-    record::{ProducerIdsRecord, RemoveTopicRecord},
+    BrokerRecord, BrokerRegistrationRecord, ImageDelta, PartitionRecord, PartitionStateRecord, PeerAddress,
+    ProducerIdsRecord, RemoveTopicRecord, UnregisterBrokerRecord,
 };
 
 fn id(n: u8) -> TopicId {
@@ -154,6 +156,72 @@ fn a_new_incarnation_begins_a_new_epoch() {
     let image = after(&image, &[register(1, Some("east"))]);
     assert_eq!((epoch(&image), image.broker(BrokerId(1)).unwrap().rack.as_deref()), (1, Some("east")));
     assert_eq!(epoch(&after(&image, &[register(2, None)])), 3);
+}
+
+#[test]
+fn old_kinds_of_partitions_and_brokers_have_the_defaults_of_the_new_ones() {
+    let old = after(&Image::new("c"), &[topic(1, "a"), partition(1, 0, 7)]);
+    let state = PartitionStateRecord {
+        topic: id(1),
+        index: PartitionIndex(0),
+        leader: Some(BrokerId(7)),
+        leader_epoch: LeaderEpoch(0),
+        replicas: vec![BrokerId(7)],
+        isr: vec![BrokerId(7)],
+        adding_replicas: vec![],
+        removing_replicas: vec![],
+        elr: vec![],
+        last_known_leader: None,
+        partition_epoch: 0,
+    };
+    let new = after(&Image::new("c"), &[topic(1, "a"), MetadataRecord::PartitionState(state)]);
+    assert_eq!(old, new);
+    let old = MetadataRecord::Broker(BrokerRecord {
+        id: BrokerId(1),
+        incarnation: [1; 16],
+        rack: None,
+        endpoints: vec![],
+        fenced: true,
+    });
+    let old = after(&Image::new("c"), &[old]);
+    let new = after(&Image::new("c"), &[registration(None)]);
+    assert_eq!(old, new);
+}
+
+fn registration(peer: Option<PeerAddress>) -> MetadataRecord {
+    MetadataRecord::BrokerRegistration(BrokerRegistrationRecord {
+        id: BrokerId(1),
+        incarnation: [1; 16],
+        rack: None,
+        endpoints: vec![],
+        fenced: true,
+        in_controlled_shutdown: false,
+        peer,
+        directory_id: [0; 16],
+    })
+}
+
+#[test]
+fn states_and_brokers_give_the_records_they_came_from() {
+    let peer = PeerAddress { host: "ten".to_owned(), port: 7000, shards: 4 };
+    let image = after(&Image::new("c"), &[registration(Some(peer))]);
+    let broker = image.broker(BrokerId(1)).unwrap();
+    let again = after(&image, &[broker.to_record()]);
+    assert_eq!(again.broker(BrokerId(1)), Some(broker));
+    let image = after(&image, &[topic(1, "a"), partition(1, 0, 7)]);
+    let state = image.partition(id(1), PartitionIndex(0)).unwrap();
+    let again = after(&image, &[state.to_record(id(1), PartitionIndex(0))]);
+    assert_eq!(again.partition(id(1), PartitionIndex(0)), Some(state));
+}
+
+#[test]
+fn a_forgotten_broker_begins_a_new_epoch() {
+    let forget = MetadataRecord::UnregisterBroker(UnregisterBrokerRecord { id: BrokerId(1) });
+    let image = after(&Image::new("c"), &[registration(None), forget.clone()]);
+    assert_eq!(image.broker(BrokerId(1)), None);
+    assert_eq!(image.clone().apply(Offset(9), &forget), Err(BadApply::UnknownBroker(BrokerId(1))));
+    let image = after(&image, &[registration(None)]);
+    assert_eq!(image.broker(BrokerId(1)).unwrap().epoch, 2);
 }
 
 #[test]

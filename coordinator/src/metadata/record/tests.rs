@@ -60,6 +60,50 @@ fn partition() -> impl Strategy<Value = PartitionRecord> {
     )
 }
 
+fn partition_state() -> impl Strategy<Value = PartitionStateRecord> {
+    let brokers = || prop::collection::vec(broker_id(), 0..5);
+    let last = prop::option::of(broker_id());
+    (partition(), brokers(), brokers(), brokers(), last).prop_map(
+        |(old, adding_replicas, removing_replicas, elr, last_known_leader)| PartitionStateRecord {
+            topic: old.topic,
+            index: old.index,
+            leader: old.leader,
+            leader_epoch: old.leader_epoch,
+            replicas: old.replicas,
+            isr: old.isr,
+            adding_replicas,
+            removing_replicas,
+            elr,
+            last_known_leader,
+            partition_epoch: old.partition_epoch,
+        },
+    )
+}
+
+fn registration() -> impl Strategy<Value = BrokerRegistrationRecord> {
+    let endpoints = prop::collection::vec(endpoint(), 0..4);
+    let peer = (text(), any::<u16>(), any::<u16>()).prop_map(|(host, port, shards)| PeerAddress {
+        host,
+        port,
+        shards,
+    });
+    let ids = (broker_id(), any::<[u8; 16]>(), any::<[u8; 16]>());
+    (ids, prop::option::of(text()), endpoints, any::<bool>(), any::<bool>(), prop::option::of(peer)).prop_map(
+        |((id, incarnation, directory_id), rack, endpoints, fenced, in_controlled_shutdown, peer)| {
+            BrokerRegistrationRecord {
+                id,
+                incarnation,
+                rack,
+                endpoints,
+                fenced,
+                in_controlled_shutdown,
+                peer,
+                directory_id,
+            }
+        },
+    )
+}
+
 pub(crate) fn record() -> impl Strategy<Value = MetadataRecord> {
     let endpoints = prop::collection::vec(endpoint(), 0..4);
     let broker = (broker_id(), any::<[u8; 16]>(), prop::option::of(text()), endpoints, any::<bool>());
@@ -84,6 +128,9 @@ pub(crate) fn record() -> impl Strategy<Value = MetadataRecord> {
         (quota_entity(), text(), prop::option::of(any::<u64>())).prop_map(|(entity, key, value)| {
             MetadataRecord::ClientQuota(ClientQuotaRecord { entity, key, value })
         }),
+        partition_state().prop_map(MetadataRecord::PartitionState),
+        registration().prop_map(MetadataRecord::BrokerRegistration),
+        broker_id().prop_map(|id| MetadataRecord::UnregisterBroker(UnregisterBrokerRecord { id })),
     ]
 }
 
@@ -100,7 +147,7 @@ proptest! {
 
     #[test]
     fn random_bytes_under_a_good_header_are_a_record_or_an_error(
-        kind in 0_u8..10,
+        kind in 0_u8..14,
         body in prop::collection::vec(any::<u8>(), 0..300),
     ) {
         let bytes = [&[FORMAT_VERSION, kind], body.as_slice()].concat();
@@ -222,4 +269,45 @@ fn the_bytes_never_change() {
         "0108636f6e6e656374696f6e5f6372656174696f6e5f72617465030131302e302e302e31\
              00000000000000000098000000d5ffffff000000000000000000",
     );
+    check(
+        MetadataRecord::PartitionState(PartitionStateRecord {
+            topic: id,
+            index: PartitionIndex(3),
+            leader: None,
+            leader_epoch: LeaderEpoch(4),
+            replicas: vec![BrokerId(1), BrokerId(2), BrokerId(3)],
+            isr: vec![BrokerId(1)],
+            adding_replicas: vec![BrokerId(3)],
+            removing_replicas: vec![BrokerId(1)],
+            elr: vec![BrokerId(2)],
+            last_known_leader: Some(BrokerId(1)),
+            partition_epoch: 9,
+        }),
+        "010901000000020000000300000001000000030000000100000002000000a5a5a5a5a5\
+             a5a5a5a5a5a5a5a5a5a5a503000000000000000004000000c7ffffff03000000cbffff\
+             ff01000000c7ffffff01000000c3ffffff01000000bfffffff01000000010100000009\
+             000000",
+    );
+    check(
+        MetadataRecord::BrokerRegistration(BrokerRegistrationRecord {
+            id: BrokerId(1),
+            incarnation: [0x5a; 16],
+            rack: Some("east".into()),
+            endpoints: vec![Endpoint {
+                listener: "PLAINTEXT".into(),
+                protocol: SecurityProtocol::Plaintext,
+                host: "localhost".into(),
+                port: 9092,
+            }],
+            fenced: true,
+            in_controlled_shutdown: true,
+            peer: Some(PeerAddress { host: "localhost".into(), port: 9192, shards: 8 }),
+            directory_id: [0xd1; 16],
+        }),
+        "010a504c41494e544558546c6f63616c686f737489000000eeffffff0089000000eeff\
+             ffff84236c6f63616c686f7374010000005a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a0165\
+             617374ffffffffc7ffffff0100000001010189000000cfffffffe8230800d1d1d1d1d1\
+             d1d1d1d1d1d1d1d1d1d1d1",
+    );
+    check(MetadataRecord::UnregisterBroker(UnregisterBrokerRecord { id: BrokerId(7) }), "010b07000000");
 }

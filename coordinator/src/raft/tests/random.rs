@@ -156,3 +156,36 @@ fn clusters_agree_whatever_happens() {
     let much = seen.reads > 500 && seen.snapshots > 50 && seen.epochs > 1000 && seen.entries > 5000;
     assert!(much, "{seen:?}");
 }
+
+/// Two stand at once, again and again, and voters are down for a moment.
+fn stand_and_fall(seed: u64, forgets_votes: bool) {
+    let mut world = World::new(3, 3, seed);
+    world.forgets_votes = forgets_votes;
+    world.weather = Weather { delay_ms: 50, ..FAIR };
+    for _ in 0..100 {
+        let first = id(1 + world.chance.below(3) as i32);
+        let others = [1, 2, 3].map(id).into_iter().filter(|other| *other != first);
+        let others: Vec<BrokerId> = others.collect();
+        let (second, voter) = (others[seed as usize % 2], others[1 - seed as usize % 2]);
+        world.make_stand(first);
+        world.make_stand(second);
+        for _ in 0..5 {
+            let ms = world.chance.below(60);
+            world.run_for(ms);
+            world.crash(voter);
+            world.start(voter);
+        }
+    }
+}
+
+/// That it can fail: who forgets its vote in a crash gives it twice, and an epoch has two leaders.
+#[test]
+fn a_vote_that_is_not_on_the_disk_is_told() {
+    let told = (0..SEEDS).find(|&seed| {
+        stand_and_fall(seed, false);
+        let lived = || stand_and_fall(seed, true);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(lived)).is_err()
+    });
+    println!("told by seed {told:?}");
+    assert!(told.is_some());
+}

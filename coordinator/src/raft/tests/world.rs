@@ -140,6 +140,8 @@ pub(super) struct World {
     pub(super) reads_ready: u64,
     pub(super) snapshots_installed: u64,
     pub(super) delivered: Vec<Message>,
+    /// A seeded bug: a crash takes the vote, as if it had never been on the disk.
+    pub(super) forgets_votes: bool,
 }
 
 pub(super) fn id(n: i32) -> BrokerId {
@@ -165,6 +167,7 @@ impl World {
             reads_ready: 0,
             snapshots_installed: 0,
             delivered: Vec::new(),
+            forgets_votes: false,
         };
         for n in 1..=count {
             let stored = Stored { voters: voters.clone(), ..Stored::default() };
@@ -223,6 +226,9 @@ impl World {
             host.disk.complete();
         }
         host.disk.writes.clear();
+        if self.forgets_votes {
+            host.disk.stored.hard_state.voted_for = None;
+        }
         *self.starts.entry(broker).or_default() += 1;
     }
 
