@@ -16,6 +16,8 @@ use model::{BrokerId, Millis, Offset};
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Follower {
     broker: BrokerId,
+    /// Its broker epoch when it began to follow; `None`: it has not.
+    life: Option<i64>,
     acknowledged: Offset,
     /// It had all of the leader's log as it was then.
     caught_up: Millis,
@@ -23,10 +25,18 @@ struct Follower {
     next: (Offset, Millis),
 }
 
+impl Follower {
+    fn new(broker: BrokerId, now: Millis) -> Self {
+        Self { broker, life: None, acknowledged: Offset::NONE, caught_up: now, next: (Offset::ZERO, now) }
+    }
+}
+
 /// What the controller is asked to make the in-sync replicas.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IsrProposal {
     pub isr: Vec<BrokerId>,
+    /// In which life each of them vouched for what it has, as far as that is known: another life may have another disk.
+    pub lives: Vec<Option<i64>>,
     /// Of the state that it was made over: the controller refuses it over another.
     pub partition_epoch: i32,
 }
@@ -59,13 +69,8 @@ impl Followers {
         partition_epoch: i32,
         now: Millis,
     ) -> Self {
-        let follower = |&broker: &BrokerId| Follower {
-            broker,
-            acknowledged: Offset::NONE,
-            caught_up: now,
-            next: (Offset::ZERO, now),
-        };
-        let followers = replicas.iter().filter(|&&broker| broker != leader).map(follower).collect();
+        let others = replicas.iter().filter(|&&broker| broker != leader);
+        let followers = others.map(|&broker| Follower::new(broker, now)).collect();
         Self { leader, followers, isr: isr.to_vec(), partition_epoch, proposed: None }
     }
 
@@ -81,6 +86,35 @@ impl Followers {
         } else if follower.acknowledged >= follower.next.0 {
             follower.caught_up = follower.next.1;
             follower.next = (log_end, now);
+        }
+    }
+
+    /// A follower begins anew at `end`, where its log was found to be the leader's. What another life of it vouched for
+    /// counts no more: its disk may be gone.
+    pub fn begun(&mut self, broker: BrokerId, life: i64, end: Offset) {
+        if let Some(follower) = self.followers.iter_mut().find(|follower| follower.broker == broker) {
+            follower.life = Some(life);
+            follower.acknowledged = end;
+        }
+    }
+
+    /// Up to where a follower vouches for; nothing is known of a stranger.
+    pub fn acknowledged_by(&self, broker: BrokerId) -> Option<Offset> {
+        self.followers.iter().find(|follower| follower.broker == broker).map(|follower| follower.acknowledged)
+    }
+
+    pub fn isr(&self) -> &[BrokerId] {
+        &self.isr
+    }
+
+    /// The replicas are these from now on. Who comes has a whole lag time.
+    pub fn set_replicas(&mut self, replicas: &[BrokerId], now: Millis) {
+        self.followers.retain(|follower| replicas.contains(&follower.broker));
+        for &broker in replicas {
+            let known = self.followers.iter().any(|follower| follower.broker == broker);
+            if broker != self.leader && !known {
+                self.followers.push(Follower::new(broker, now));
+            }
         }
     }
 
@@ -122,8 +156,11 @@ impl Followers {
         let stays = |follower: &Follower| {
             follower.acknowledged >= log.end || now.since(follower.caught_up) <= lag_max
         };
+        // Who would have to leave at once does not come: while too few are in sync the high watermark stands still, and
+        // whoever holds it up has reached it.
         let comes = |follower: &Follower| {
-            follower.acknowledged >= log.high.max(log.epoch_start) && may_lead(follower.broker)
+            let reaches = follower.acknowledged >= log.high.max(log.epoch_start);
+            reaches && stays(follower) && may_lead(follower.broker)
         };
         let in_sync = |follower: &&Follower| {
             if self.isr.contains(&follower.broker) { stays(follower) } else { comes(follower) }
@@ -134,7 +171,9 @@ impl Followers {
         if same {
             return None;
         }
-        self.proposed = Some(IsrProposal { isr, partition_epoch: self.partition_epoch });
+        let life = |broker: &BrokerId| self.followers.iter().find(|f| f.broker == *broker)?.life;
+        let lives = isr.iter().map(life).collect();
+        self.proposed = Some(IsrProposal { isr, lives, partition_epoch: self.partition_epoch });
         self.proposed.clone()
     }
 }
@@ -229,7 +268,21 @@ mod tests {
             all.acknowledged(broker, Offset(20), Offset(20), Millis(1001));
         }
         let proposal = all.propose(log(20, 20), LAG, |broker| broker == BrokerId(2), Millis(1002));
-        assert_eq!(proposal, Some(IsrProposal { isr: ids(&[1, 2]), partition_epoch: 7 }));
+        let proposal = proposal.unwrap();
+        assert_eq!((proposal.isr, proposal.partition_epoch), (ids(&[1, 2]), 7));
+    }
+
+    /// Below `min.insync.replicas` the high watermark waits for the follower that left: it has reached it ever since, and
+    /// came and went with every look, a record of metadata each time.
+    #[test]
+    fn who_lags_does_not_come_back_because_the_mark_stands_still() {
+        let mut all = followers(&[1, 2]);
+        all.acknowledged(BrokerId(2), Offset(10), Offset(20), Millis(1001));
+        assert_eq!(propose(&mut all, log(10, 20), 1102), Some(ids(&[1])));
+        all.decided(&ids(&[1]), 8);
+        assert_eq!(propose(&mut all, log(10, 20), 1103), None);
+        all.acknowledged(BrokerId(2), Offset(20), Offset(20), Millis(1104));
+        assert_eq!(propose(&mut all, log(10, 20), 1105), Some(ids(&[1, 2])));
     }
 
     #[test]
@@ -242,7 +295,17 @@ mod tests {
         all.decided(&ids(&[1, 2, 3]), 9);
         all.decided(&ids(&[1]), 8);
         let proposal = all.propose(log(10, 20), LAG, |_| true, Millis(1200));
-        assert_eq!(proposal, Some(IsrProposal { isr: ids(&[1]), partition_epoch: 9 }));
+        let proposal = proposal.unwrap();
+        assert_eq!((proposal.isr, proposal.partition_epoch), (ids(&[1]), 9));
+    }
+
+    #[test]
+    fn a_proposal_says_which_life_of_a_follower_it_means() {
+        let mut all = followers(&[1]);
+        all.begun(BrokerId(3), 77, Offset::NONE);
+        all.acknowledged(BrokerId(3), Offset(20), Offset(20), Millis(1001));
+        let proposal = all.propose(log(20, 20), LAG, |_| true, Millis(1002)).unwrap();
+        assert_eq!((proposal.isr, proposal.lives), (ids(&[1, 3]), vec![None, Some(77)]));
     }
 
     #[test]

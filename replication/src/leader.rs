@@ -1,4 +1,4 @@
-//! What a leader knows of its partition's in-sync replicas, and the high watermark that follows from it. Pure.
+//! What a leader knows of its partition's replicas, and the high watermark that follows from it. Pure.
 //!
 //! ```text
 //!   replica 1 (leader)   |=============|        acknowledged 13
@@ -7,23 +7,33 @@
 //! ```
 //! *Acknowledged* is what a replica may vouch for under the topic's durability: on stable storage, unless the topic
 //! asks for less. The leader is a replica like the others; alone, its own end is the high watermark.
+//!
+//! With fewer replicas in sync than `min.insync.replicas` the mark stands still: what is below it is on that many
+//! replicas, so it is safe to let any of them lead later (KIP-966).
 
-use model::{BrokerId, LeaderEpoch, Offset};
+use std::time::Duration;
 
-/// In-sync replicas of one partition; Kafka's replication factor is an `i16`, ours is far below.
+use model::{BrokerId, LeaderEpoch, Millis, Offset};
+
+use crate::{
+    isr::{Followers, IsrProposal, LeaderLog},
+    partition::PartitionState,
+};
+
+/// Replicas of one partition; Kafka's replication factor is an `i16`, ours is far below.
 pub const REPLICAS_MAX: usize = 64;
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Leader {
-    epoch: LeaderEpoch,
-    isr: Vec<Replica>,
-    high: Offset,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Replica {
     broker: BrokerId,
+    epoch: LeaderEpoch,
+    /// Where its own epoch begins in the log.
+    epoch_start: Offset,
+    /// What it vouches for itself.
     acknowledged: Offset,
+    followers: Followers,
+    isr_min: usize,
+    high: Offset,
 }
 
 /// The least of the ends, but never less than `before`: a client that saw an offset below the high watermark must go
@@ -33,11 +43,24 @@ pub fn high_watermark(before: Offset, acknowledged: impl IntoIterator<Item = Off
 }
 
 impl Leader {
-    /// Nothing is known of the replicas yet but that they hold what is below `high`.
-    pub fn new(epoch: LeaderEpoch, isr: &[BrokerId], high: Offset) -> Self {
-        assert!(isr.len() <= REPLICAS_MAX, "{} in-sync replicas", isr.len());
-        let isr = isr.iter().map(|&broker| Replica { broker, acknowledged: high }).collect();
-        Self { epoch, isr, high }
+    /// Nothing is known of the replicas yet but that those in sync hold what is below `high`.
+    pub fn new(
+        broker: BrokerId,
+        state: &PartitionState,
+        epoch_start: Offset,
+        high: Offset,
+        now: Millis,
+    ) -> Self {
+        assert!(state.replicas.len() <= REPLICAS_MAX, "{} replicas", state.replicas.len());
+        Self {
+            broker,
+            epoch: state.leader_epoch,
+            epoch_start,
+            acknowledged: high,
+            followers: Followers::new(broker, &state.replicas, &state.isr, state.partition_epoch, now),
+            isr_min: state.effective_isr_min(),
+            high,
+        }
     }
 
     pub fn epoch(&self) -> LeaderEpoch {
@@ -49,32 +72,73 @@ impl Leader {
     }
 
     pub fn isr_count(&self) -> usize {
-        self.isr.len()
+        self.followers.isr().len()
     }
 
-    /// A replica vouches for everything below `end`. Answers whether the high watermark moved. Reports of a broker
-    /// that is not in sync, and reports that came late, change nothing.
-    pub fn acknowledged(&mut self, broker: BrokerId, end: Offset) -> bool {
-        if let Some(replica) = self.isr.iter_mut().find(|r| r.broker == broker) {
-            replica.acknowledged = replica.acknowledged.max(end);
-        }
+    pub fn isr_min(&self) -> usize {
+        self.isr_min
+    }
+
+    /// Everything that earlier leaders had committed is below the high watermark: before that, clients are not told
+    /// where the log ends (KIP-207).
+    pub fn knows_its_end(&self) -> bool {
+        self.high >= self.epoch_start
+    }
+
+    /// The leader's own log is safe below `end`. Answers whether the high watermark moved.
+    pub fn advanced(&mut self, end: Offset) -> bool {
+        self.acknowledged = self.acknowledged.max(end);
         self.recompute()
     }
 
-    /// The in-sync replicas are these from now on. Who stays keeps its end; who comes in has vouched for the high
-    /// watermark, or it would not have been let in. Answers whether the high watermark moved: it may when the
+    /// A follower's log was found equal to the leader's up to `end`, and is sent what follows.
+    pub fn begun(&mut self, broker: BrokerId, life: i64, end: Offset) {
+        self.followers.begun(broker, life, end);
+    }
+
+    /// A follower vouches for everything below `end`; the leader's log ends at `log_end`. Answers whether the high
+    /// watermark moved. Reports of strangers, and reports that came late, change nothing.
+    pub fn acknowledged(&mut self, broker: BrokerId, end: Offset, log_end: Offset, now: Millis) -> bool {
+        self.followers.acknowledged(broker, end.min(log_end), log_end, now);
+        self.recompute()
+    }
+
+    /// The metadata says something new about the same epoch. Answers whether the high watermark moved: it may when the
     /// slowest leaves.
-    pub fn set_isr(&mut self, isr: &[BrokerId]) -> bool {
-        assert!(isr.len() <= REPLICAS_MAX, "{} in-sync replicas", isr.len());
-        let known =
-            |broker| self.isr.iter().find(|r| r.broker == broker).map_or(self.high, |r| r.acknowledged);
-        self.isr = isr.iter().map(|&broker| Replica { broker, acknowledged: known(broker) }).collect();
+    pub fn set_state(&mut self, state: &PartitionState, now: Millis) -> bool {
+        self.isr_min = state.effective_isr_min();
+        self.followers.set_replicas(&state.replicas, now);
+        self.followers.decided(&state.isr, state.partition_epoch);
         self.recompute()
+    }
+
+    /// Who should be in sync, if that is not who is.
+    pub fn propose_isr(
+        &mut self,
+        log_end: Offset,
+        lag_max: Duration,
+        may_lead: impl Fn(BrokerId) -> bool,
+        now: Millis,
+    ) -> Option<IsrProposal> {
+        let log = LeaderLog { high: self.high, end: log_end, epoch_start: self.epoch_start };
+        self.followers.propose(log, lag_max, may_lead, now)
+    }
+
+    /// The controller refused that proposal, or never heard of it.
+    pub fn refused(&mut self, partition_epoch: i32) {
+        self.followers.refused(partition_epoch);
     }
 
     fn recompute(&mut self) -> bool {
         let before = self.high;
-        self.high = high_watermark(before, self.isr.iter().map(|r| r.acknowledged));
+        if self.isr_count() >= self.isr_min {
+            let followers = &self.followers;
+            let acknowledged = |broker: BrokerId| match broker {
+                own if own == self.broker => self.acknowledged,
+                other => followers.acknowledged_by(other).unwrap_or(Offset::NONE),
+            };
+            self.high = high_watermark(before, followers.waited_for().into_iter().map(acknowledged));
+        }
         assert!(self.high >= before);
         self.high > before
     }
@@ -84,8 +148,25 @@ impl Leader {
 mod tests {
     use super::*;
 
+    const NOW: Millis = Millis(1000);
+
     fn offsets(ends: &[i64]) -> impl Iterator<Item = Offset> {
         ends.iter().map(|&end| Offset(end))
+    }
+
+    fn state(isr: &[i32], partition_epoch: i32) -> PartitionState {
+        PartitionState {
+            leader: Some(BrokerId(1)),
+            leader_epoch: LeaderEpoch(3),
+            replicas: vec![BrokerId(1), BrokerId(2), BrokerId(3)],
+            isr: isr.iter().copied().map(BrokerId).collect(),
+            isr_min: 1,
+            partition_epoch,
+        }
+    }
+
+    fn leader(isr: &[i32], high: i64) -> Leader {
+        Leader::new(BrokerId(1), &state(isr, 0), Offset(high), Offset(high), NOW)
     }
 
     #[test]
@@ -109,30 +190,52 @@ mod tests {
 
     #[test]
     fn alone_the_leader_decides() {
-        let mut leader = Leader::new(LeaderEpoch(3), &[BrokerId(1)], Offset(10));
-        assert!(!leader.acknowledged(BrokerId(1), Offset(10)));
-        assert!(leader.acknowledged(BrokerId(1), Offset(12)));
-        assert!(!leader.acknowledged(BrokerId(1), Offset(11)), "a late report");
+        let mut leader = leader(&[1], 10);
+        assert!(!leader.advanced(Offset(10)));
+        assert!(leader.advanced(Offset(12)));
+        assert!(!leader.advanced(Offset(11)), "a late report");
         assert_eq!(leader.high(), Offset(12));
     }
 
     #[test]
     fn reports_of_strangers_count_for_nothing() {
-        let mut leader = Leader::new(LeaderEpoch(0), &[BrokerId(1), BrokerId(2)], Offset(0));
-        assert!(!leader.acknowledged(BrokerId(1), Offset(9)));
-        assert!(!leader.acknowledged(BrokerId(3), Offset(9)));
-        assert!(leader.acknowledged(BrokerId(2), Offset(4)));
+        let mut leader = leader(&[1, 2], 0);
+        assert!(!leader.advanced(Offset(9)));
+        assert!(!leader.acknowledged(BrokerId(7), Offset(9), Offset(9), NOW));
+        assert!(!leader.acknowledged(BrokerId(3), Offset(9), Offset(9), NOW), "not in sync");
+        assert!(leader.acknowledged(BrokerId(2), Offset(4), Offset(9), NOW));
         assert_eq!(leader.high(), Offset(4));
     }
 
     #[test]
     fn the_mark_rises_when_the_slowest_leaves_and_stays_when_one_joins() {
-        let mut leader = Leader::new(LeaderEpoch(0), &[BrokerId(1), BrokerId(2)], Offset(0));
-        leader.acknowledged(BrokerId(1), Offset(9));
-        assert!(leader.set_isr(&[BrokerId(1)]));
+        let mut leader = leader(&[1, 2], 0);
+        leader.advanced(Offset(9));
+        assert!(leader.set_state(&state(&[1], 1), NOW));
         assert_eq!(leader.high(), Offset(9));
-        assert!(!leader.set_isr(&[BrokerId(1), BrokerId(2)]));
-        leader.acknowledged(BrokerId(1), Offset(20));
+        assert!(!leader.set_state(&state(&[1, 2], 2), NOW));
+        leader.advanced(Offset(20));
         assert_eq!(leader.high(), Offset(9));
+    }
+
+    #[test]
+    fn with_too_few_in_sync_the_mark_stands_still() {
+        let mut leader = leader(&[1, 2], 0);
+        leader.set_state(&PartitionState { isr_min: 2, ..state(&[1], 1) }, NOW);
+        assert!(!leader.advanced(Offset(9)));
+        leader.acknowledged(BrokerId(2), Offset(9), Offset(9), NOW);
+        assert_eq!(leader.high(), Offset(0));
+        assert!(leader.set_state(&PartitionState { isr_min: 2, ..state(&[1, 2], 2) }, NOW));
+        assert_eq!(leader.high(), Offset(9));
+    }
+
+    /// A follower came back without its disk: what it had vouched for before held the mark up.
+    #[test]
+    fn a_follower_that_begins_anew_vouches_for_less() {
+        let mut leader = leader(&[1, 2], 0);
+        leader.acknowledged(BrokerId(2), Offset(9), Offset(9), NOW);
+        leader.begun(BrokerId(2), 5, Offset(3));
+        leader.advanced(Offset(9));
+        assert_eq!(leader.high(), Offset(3));
     }
 }

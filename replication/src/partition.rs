@@ -6,21 +6,43 @@
 use std::{
     cell::{Cell, RefCell},
     io,
+    rc::{Rc, Weak},
+    time::Duration,
 };
 
 use engine::{
-    AppendError, Appended, Disk, ReadBatches, ReadError, ReadRange, SharedLog, Store, epochs::EpochEnd,
+    AppendError, Appended, Disk, ReadBatches, ReadError, ReadRange, SharedLog, Store, TruncateError,
+    epochs::EpochEnd,
 };
-use model::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition, Watermarks};
+use model::{BrokerId, LeaderEpoch, Millis, Offset, Timestamp, TopicPartition, Watermarks};
+use rt::notify::Notify;
 
-use crate::{leader::Leader, traffic::Traffic};
+use crate::{feed::Feed, isr::IsrProposal, leader::Leader, traffic::Traffic};
 
 /// What the cluster's metadata says of a partition, handed down as a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PartitionState {
     pub leader: Option<BrokerId>,
     pub leader_epoch: LeaderEpoch,
+    pub replicas: Vec<BrokerId>,
     pub isr: Vec<BrokerId>,
+    /// `min.insync.replicas`.
+    pub isr_min: usize,
+    /// Rises with every change of the partition's metadata.
+    pub partition_epoch: i32,
+}
+
+impl PartitionState {
+    /// One replica, which leads.
+    pub fn alone(broker: BrokerId, leader_epoch: LeaderEpoch) -> Self {
+        let (replicas, isr) = (vec![broker], vec![broker]);
+        Self { leader: Some(broker), leader_epoch, replicas, isr, isr_min: 1, partition_epoch: 0 }
+    }
+
+    /// More in sync than there are replicas cannot be asked for.
+    pub fn effective_isr_min(&self) -> usize {
+        self.isr_min.min(self.replicas.len())
+    }
 }
 
 /// Why a partition does not do what it was asked.
@@ -34,10 +56,16 @@ pub enum PartitionError {
     UnknownEpoch,
     #[error("{0} in-sync replicas are fewer than the topic asks for")]
     NotEnoughReplicas(usize),
+    #[error("what other replicas hold is not known yet")]
+    OffsetNotAvailable,
+    #[error("what clients have seen would be cut: the leader's log parts from ours at {0}")]
+    CutBelowHigh(Offset),
     #[error("{0}")]
     Append(#[from] AppendError),
     #[error("{0}")]
     Read(#[from] ReadError),
+    #[error("the log cannot be cut: {0}")]
+    Cut(#[from] TruncateError),
 }
 
 /// What an append must keep beside the log's own rules.
@@ -52,6 +80,8 @@ pub enum Isolation {
     #[default]
     Uncommitted,
     Committed,
+    /// Everything there is, for replicas and coordinators.
+    All,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +111,15 @@ pub struct Partition<D: Disk> {
     /// Each way in which reading failed here, once.
     read_failures: RefCell<Vec<io::ErrorKind>>,
     traffic: Cell<Traffic>,
+    /// Who is to hear of anything new.
+    feeds: RefCell<Vec<Weak<Feed>>>,
+    /// Wakes whenever the log may have moved.
+    progress: Notify,
+    /// The leader's, as a follower heard of it.
+    leaders_high: Cell<Offset>,
+    /// The log is being cut: its end is neither the one nor the other.
+    cutting: Cell<bool>,
+    cut_ended: Notify,
 }
 
 enum Role {
@@ -89,14 +128,43 @@ enum Role {
     Follows(LeaderEpoch),
 }
 
+/// As long as the log is being cut.
+struct Cut<'a>(&'a Cell<bool>, &'a Notify);
+
+impl<'a> Cut<'a> {
+    fn begin<D: Disk>(partition: &'a Partition<D>) -> Self {
+        assert!(!partition.cutting.replace(true), "{} is being cut already", partition.id());
+        Self(&partition.cutting, &partition.cut_ended)
+    }
+}
+
+impl Drop for Cut<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+        self.1.wake_all();
+    }
+}
+
 impl<D: Disk> Partition<D> {
-    pub fn new(broker: BrokerId, log: SharedLog<D::File>, state: &PartitionState) -> Self {
+    /// How far the others are is not known: the high watermark begins at the log's start, and alone reaches its end at
+    /// once.
+    pub fn new(broker: BrokerId, log: SharedLog<D::File>, state: &PartitionState, now: Millis) -> Self {
         let ends = log.ends();
-        let marks = Watermarks { log_start: ends.start, ..Watermarks::at(ends.acknowledged.max(ends.start)) };
-        let role = RefCell::new(Role::Follows(LeaderEpoch::NONE));
-        let (read_failures, traffic) = Default::default();
-        let partition = Self { log, broker, role, marks: Cell::new(marks), read_failures, traffic };
-        partition.set_state(state);
+        let marks = Watermarks { log_start: ends.start, ..Watermarks::at(ends.start) };
+        let partition = Self {
+            log,
+            broker,
+            role: RefCell::new(Role::Follows(LeaderEpoch::NONE)),
+            marks: Cell::new(marks),
+            read_failures: RefCell::default(),
+            traffic: Cell::default(),
+            feeds: RefCell::default(),
+            progress: Notify::new(),
+            leaders_high: Cell::new(Offset::ZERO),
+            cutting: Cell::new(false),
+            cut_ended: Notify::new(),
+        };
+        partition.set_state(state, now);
         partition
     }
 
@@ -123,9 +191,20 @@ impl<D: Disk> Partition<D> {
         matches!(&*self.role.borrow(), Role::Leads(_))
     }
 
+    /// Returns when no cut of the log is under way. A role is to wait for that: a leader's epoch begins at the log's end.
+    pub async fn uncut(&self) {
+        loop {
+            let ended = self.cut_ended.wait();
+            if !self.cutting.get() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     /// Takes the role that the metadata gives this broker. An epoch older than the present one is a late message.
     /// Answers whether those who wait here must look again.
-    pub fn set_state(&self, state: &PartitionState) -> bool {
+    pub fn set_state(&self, state: &PartitionState, now: Millis) -> bool {
         let present = self.leader_epoch();
         if state.leader_epoch < present {
             return false;
@@ -135,13 +214,20 @@ impl<D: Disk> Partition<D> {
         let changed = leads != matches!(&*role, Role::Leads(_)) || state.leader_epoch != present;
         match &mut *role {
             Role::Leads(leader) if !changed => {
-                leader.set_isr(&state.isr);
+                leader.set_state(state, now);
             }
             _ if leads => {
                 self.log.lead(state.leader_epoch);
-                *role = Role::Leads(Leader::new(state.leader_epoch, &state.isr, self.marks.get().high));
+                let epoch_start = self.log.ends().end;
+                let leader = Leader::new(self.broker, state, epoch_start, self.marks.get().high, now);
+                *role = Role::Leads(leader);
             }
-            _ => *role = Role::Follows(state.leader_epoch),
+            _ => {
+                if changed {
+                    self.leaders_high.set(Offset::ZERO);
+                }
+                *role = Role::Follows(state.leader_epoch);
+            }
         }
         drop(role);
         self.refresh();
@@ -185,8 +271,172 @@ impl<D: Disk> Partition<D> {
             let records = appended.next_offset.0 - appended.base_offset.0;
             let (records_in, bytes_in) = (records.unsigned_abs(), batch.len() as u64);
             self.count(Traffic { records_in, bytes_in, bytes_out: 0 });
+            self.stir();
         }
         Ok(appended)
+    }
+
+    /// Batches as the leader of `epoch` has them, for a follower of it.
+    pub fn append_replica(
+        &self,
+        store: &Store<D>,
+        epoch: LeaderEpoch,
+        batches: &[u8],
+        now: Timestamp,
+    ) -> Result<(), PartitionError> {
+        self.check_follows(epoch)?;
+        store.append_replica(&self.log, batches, now)?;
+        Ok(())
+    }
+
+    fn check_follows(&self, epoch: LeaderEpoch) -> Result<(), PartitionError> {
+        match &*self.role.borrow() {
+            Role::Follows(present) if *present == epoch => Ok(()),
+            _ => Err(PartitionError::FencedEpoch),
+        }
+    }
+
+    /// The leader's high watermark, as it told its follower.
+    pub fn heard_high(&self, epoch: LeaderEpoch, high: Offset) -> Result<(), PartitionError> {
+        self.check_follows(epoch)?;
+        self.leaders_high.set(self.leaders_high.get().max(high));
+        Ok(())
+    }
+
+    /// A follower's log is the leader's no more from `to` on. Never what clients have seen, unless an election took it
+    /// back (`unclean`).
+    pub async fn truncate(
+        &self,
+        store: &Store<D>,
+        epoch: LeaderEpoch,
+        to: Offset,
+        unclean: bool,
+    ) -> Result<(), PartitionError> {
+        self.check_follows(epoch)?;
+        let marks = self.marks.get();
+        if to < marks.high {
+            if !unclean {
+                return Err(PartitionError::CutBelowHigh(to));
+            }
+            tracing::warn!(partition = %self.id(), "an unclean election takes back what was read from offset {to} on");
+            self.marks.set(Watermarks { high: to, last_stable: to, ..marks });
+        }
+        let _cut = Cut::begin(self);
+        store.truncate(&self.log, to).await?;
+        Ok(())
+    }
+
+    /// Nothing of a follower's log is in the leader's, which begins at `start`. What clients have seen from there on goes
+    /// only as it does in `truncate`.
+    pub async fn restart_at(
+        &self,
+        store: &Store<D>,
+        epoch: LeaderEpoch,
+        start: Offset,
+        unclean: bool,
+    ) -> Result<(), PartitionError> {
+        self.check_follows(epoch)?;
+        let marks = self.marks.get();
+        if start < marks.high {
+            if !unclean {
+                return Err(PartitionError::CutBelowHigh(start));
+            }
+            tracing::warn!(partition = %self.id(), "an unclean election takes back what was read from offset {start} on");
+            let log_start = marks.log_start.min(start);
+            self.marks.set(Watermarks { log_start, high: start, last_stable: start, ..marks });
+        }
+        let _cut = Cut::begin(self);
+        store.restart_at(&self.log, start).await?;
+        self.leaders_high.set(self.leaders_high.get().max(start));
+        Ok(())
+    }
+
+    /// A follower, in the life with that broker epoch, whose log was found equal to this leader's up to `end`. False: of another epoch than the leader's.
+    pub fn follower_begun(&self, broker: BrokerId, life: i64, epoch: LeaderEpoch, end: Offset) -> bool {
+        match &mut *self.role.borrow_mut() {
+            Role::Leads(leader) if leader.epoch() == epoch => {
+                leader.begun(broker, life, end);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A follower of this leader's epoch vouches for everything below `end`. The caller looks who waited for that.
+    pub fn follower_acknowledged(&self, broker: BrokerId, epoch: LeaderEpoch, end: Offset, now: Millis) {
+        let log_end = self.log.ends().end;
+        if let Role::Leads(leader) = &mut *self.role.borrow_mut()
+            && leader.epoch() == epoch
+        {
+            leader.acknowledged(broker, end, log_end, now);
+        }
+    }
+
+    /// Whom the leader wants in sync, if that is not who is.
+    pub fn propose_isr(
+        &self,
+        lag_max: Duration,
+        may_lead: impl Fn(BrokerId) -> bool,
+        now: Millis,
+    ) -> Option<(LeaderEpoch, IsrProposal)> {
+        let log_end = self.log.ends().end;
+        let mut role = self.role.borrow_mut();
+        let Role::Leads(leader) = &mut *role else { return None };
+        let epoch = leader.epoch();
+        leader.propose_isr(log_end, lag_max, may_lead, now).map(|proposal| (epoch, proposal))
+    }
+
+    /// That proposal does not hold.
+    pub fn isr_refused(&self, partition_epoch: i32) {
+        if let Role::Leads(leader) = &mut *self.role.borrow_mut() {
+            leader.refused(partition_epoch);
+        }
+    }
+
+    /// In-sync replicas that a produce with acks=all needs, if this broker leads.
+    pub fn isr_min(&self) -> Option<usize> {
+        match &*self.role.borrow() {
+            Role::Leads(leader) => Some(leader.isr_min()),
+            Role::Follows(_) => None,
+        }
+    }
+
+    /// In-sync replicas, if this broker leads.
+    pub fn isr_count(&self) -> Option<usize> {
+        match &*self.role.borrow() {
+            Role::Leads(leader) => Some(leader.isr_count()),
+            Role::Follows(_) => None,
+        }
+    }
+
+    /// Clients may be told where the log ends.
+    pub fn check_end_known(&self) -> Result<(), PartitionError> {
+        match &*self.role.borrow() {
+            Role::Leads(leader) if !leader.knows_its_end() => Err(PartitionError::OffsetNotAvailable),
+            _ => Ok(()),
+        }
+    }
+
+    /// This feed hears of everything new until it is dropped.
+    pub fn attach(&self, feed: &Rc<Feed>) {
+        let mut feeds = self.feeds.borrow_mut();
+        feeds.retain(|known| known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), Rc::as_ptr(feed)));
+        feeds.push(Rc::downgrade(feed));
+    }
+
+    pub fn detach(&self, feed: &Rc<Feed>) {
+        self.feeds.borrow_mut().retain(|known| !std::ptr::eq(known.as_ptr(), Rc::as_ptr(feed)));
+    }
+
+    fn stir(&self) {
+        for feed in self.feeds.borrow().iter().filter_map(Weak::upgrade) {
+            feed.push(self.id());
+        }
+    }
+
+    /// Wakes whenever the log may have moved.
+    pub fn progress(&self) -> &Notify {
+        &self.progress
     }
 
     /// Whole batches from an offset on, never anything a client must not see yet. An offset between the end of what
@@ -233,6 +483,7 @@ impl<D: Disk> Partition<D> {
         match isolation {
             Isolation::Uncommitted => self.marks.get().high,
             Isolation::Committed => self.marks.get().last_stable,
+            Isolation::All => self.log.ends().end,
         }
     }
 
@@ -248,16 +499,16 @@ impl<D: Disk> Partition<D> {
         }
     }
 
-    /// Takes over how far the log is by now. Answers the high watermark if it moved.
-    pub fn refresh(&self) -> Option<Offset> {
+    /// Takes over how far the log is by now.
+    pub fn refresh(&self) {
         let ends = self.log.ends();
         let before = self.marks.get();
         let high = match &mut *self.role.borrow_mut() {
             Role::Leads(leader) => {
-                leader.acknowledged(self.broker, ends.acknowledged);
+                leader.advanced(ends.acknowledged);
                 leader.high()
             }
-            Role::Follows(_) => before.high,
+            Role::Follows(_) => before.high.max(self.leaders_high.get().min(ends.end)),
         };
         // Deleting records may carry the start over a high watermark that has not caught up after a restart.
         let high = high.max(ends.start);
@@ -276,6 +527,11 @@ impl<D: Disk> Partition<D> {
         );
         assert!(marks.log_start >= before.log_start, "{before:?} {marks:?}");
         self.marks.set(marks);
-        (marks.high > before.high).then_some(marks.high)
+        self.log.set_committed(marks.high);
+        self.progress.wake_all();
+        let starts_later = marks.log_start > before.log_start;
+        if marks.high > before.high || marks.durable > before.durable || starts_later {
+            self.stir();
+        }
     }
 }

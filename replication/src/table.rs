@@ -19,7 +19,7 @@ use rt::notify::Notify;
 use crate::{
     partition::Partition,
     traffic::Traffic,
-    waiters::{Need, Place, Ticket, Waiters, Wakes},
+    waiters::{Mark, Need, Place, Ticket, Waiters, Wakes},
 };
 
 pub struct PartitionTable<D: Disk> {
@@ -113,10 +113,13 @@ impl<D: Disk> PartitionTable<D> {
         }
         for place in places {
             match self.find(place.id) {
-                Some(partition) if partition.watermarks().high >= place.until => {
-                    waiters.advanced(place.id, partition.watermarks().high, &mut woken);
+                Some(partition) => {
+                    let reached = match place.mark {
+                        Mark::Own => partition.log().ends().acknowledged,
+                        Mark::High => partition.watermarks().high,
+                    };
+                    waiters.advanced(place.id, place.mark, reached, &mut woken);
                 }
-                Some(_) => {}
                 None => waiters.gone(place.id, &mut woken),
             }
         }
@@ -140,10 +143,14 @@ impl<D: Disk> PartitionTable<D> {
     /// The log of `partition` may have moved: wakes whoever waited for that. Called after an append too, because a
     /// topic may acknowledge from memory.
     pub fn moved(&self, partition: &Partition<D>) {
-        if let Some(high) = partition.refresh() {
-            self.waiters.borrow_mut().advanced(partition.id(), high, &mut self.woken.borrow_mut());
-            self.tell_woken();
-        }
+        partition.refresh();
+        let (own, high) = (partition.log().ends().acknowledged, partition.watermarks().high);
+        let mut waiters = self.waiters.borrow_mut();
+        let mut woken = self.woken.borrow_mut();
+        waiters.advanced(partition.id(), Mark::Own, own, &mut woken);
+        waiters.advanced(partition.id(), Mark::High, high, &mut woken);
+        drop((waiters, woken));
+        self.tell_woken();
     }
 
     /// Ends the waits that last until `now` at the most.

@@ -18,10 +18,20 @@ const ANY_SHARE: usize = 2;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
 
-/// Wait until the high watermark of `id` is `until` or more.
+/// What of a partition is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Mark {
+    /// What this broker alone vouches for (acks=1).
+    Own,
+    /// The high watermark.
+    High,
+}
+
+/// Wait until the mark of `id` is `until` or more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Place {
     pub id: TopicPartition,
+    pub mark: Mark,
     pub until: Offset,
 }
 
@@ -48,7 +58,7 @@ pub enum Woken {
 pub struct Waiters {
     places_max: usize,
     tickets: BTreeMap<Ticket, Waiter>,
-    places: BTreeSet<(TopicPartition, Offset, Ticket)>,
+    places: BTreeSet<(TopicPartition, Mark, Offset, Ticket)>,
     deadlines: BTreeSet<(Millis, Ticket)>,
     next: u64,
 }
@@ -91,7 +101,7 @@ impl Waiters {
             return ticket;
         }
         for place in &places {
-            self.places.insert((place.id, place.until, ticket));
+            self.places.insert((place.id, place.mark, place.until, ticket));
         }
         self.deadlines.insert((deadline, ticket));
         let missing = if need == Need::All { places.len() } else { 1 };
@@ -99,12 +109,11 @@ impl Waiters {
         ticket
     }
 
-    /// The high watermark of `id` is `to` now.
-    pub fn advanced(&mut self, id: TopicPartition, to: Offset, wakes: &mut Wakes) {
+    /// The mark of `id` is at `to` now.
+    pub fn advanced(&mut self, id: TopicPartition, mark: Mark, to: Offset, wakes: &mut Wakes) {
         loop {
-            let first =
-                self.places.range((id, Offset(i64::MIN), Ticket(0))..=(id, to, Ticket(u64::MAX))).next();
-            let Some(&place) = first else { return };
+            let reached = (id, mark, Offset(i64::MIN), Ticket(0))..=(id, mark, to, Ticket(u64::MAX));
+            let Some(&place) = self.places.range(reached).next() else { return };
             self.settle(place, false, wakes);
         }
     }
@@ -122,7 +131,8 @@ impl Waiters {
     /// as ever, and a producer told otherwise would send it twice.
     pub fn gone(&mut self, id: TopicPartition, wakes: &mut Wakes) {
         loop {
-            let from = (id, Offset(i64::MIN), Ticket(0))..=(id, Offset(i64::MAX), Ticket(u64::MAX));
+            let first = (id, Mark::Own, Offset(i64::MIN), Ticket(0));
+            let from = first..=(id, Mark::High, Offset(i64::MAX), Ticket(u64::MAX));
             let Some(&place) = self.places.range(from).next() else { return };
             self.settle(place, true, wakes);
         }
@@ -159,9 +169,9 @@ impl Waiters {
         self.tickets.is_empty()
     }
 
-    fn settle(&mut self, place: (TopicPartition, Offset, Ticket), lost: bool, wakes: &mut Wakes) {
+    fn settle(&mut self, place: (TopicPartition, Mark, Offset, Ticket), lost: bool, wakes: &mut Wakes) {
         self.places.remove(&place);
-        let ticket = place.2;
+        let ticket = place.3;
         let waiter = self.tickets.get_mut(&ticket).expect("a place belongs to a ticket");
         waiter.missing -= 1;
         waiter.lost |= lost;
@@ -180,7 +190,7 @@ impl Waiters {
     fn take_out(&mut self, ticket: Ticket) -> bool {
         let Some(waiter) = self.tickets.remove(&ticket) else { return false };
         for place in &waiter.places {
-            self.places.remove(&(place.id, place.until, ticket));
+            self.places.remove(&(place.id, place.mark, place.until, ticket));
         }
         self.deadlines.remove(&(waiter.deadline, ticket));
         true
@@ -198,12 +208,12 @@ mod tests {
     }
 
     fn at(partition: i32, until: i64) -> Place {
-        Place { id: id(partition), until: Offset(until) }
+        Place { id: id(partition), mark: Mark::High, until: Offset(until) }
     }
 
     fn advance(waiters: &mut Waiters, partition: i32, to: i64) -> Vec<u64> {
         let mut wakes = Wakes::new();
-        waiters.advanced(id(partition), Offset(to), &mut wakes);
+        waiters.advanced(id(partition), Mark::High, Offset(to), &mut wakes);
         assert!(wakes.iter().all(|w| w.1 == Woken::Reached));
         wakes.iter().map(|w| w.0.0).collect()
     }
@@ -221,6 +231,20 @@ mod tests {
         assert_eq!(advance(&mut waiters, 0, 5), [1, 0]);
         assert_eq!(advance(&mut waiters, 0, 100), [2]);
         assert_eq!(waiters.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_for_this_broker_alone_waits_for_no_other() {
+        let mut waiters = Waiters::default();
+        let own = Place { mark: Mark::Own, ..at(0, 5) };
+        waiters.park(&[own], Need::All, LATE, &mut vec![]);
+        waiters.park(&[at(0, 5)], Need::All, LATE, &mut vec![]);
+        let mut wakes = Wakes::new();
+        waiters.advanced(id(0), Mark::Own, Offset(5), &mut wakes);
+        assert_eq!(wakes, [(Ticket(0), Woken::Reached)]);
+        waiters.park(&[own], Need::All, LATE, &mut vec![]);
+        waiters.gone(id(0), &mut wakes);
+        assert_eq!(wakes.len(), 3);
     }
 
     #[test]
@@ -268,7 +292,7 @@ mod tests {
         waiters.gone(id(1), &mut wakes);
         assert_eq!(wakes, [(Ticket(1), Woken::Gone), (Ticket(2), Woken::Gone)]);
         wakes.clear();
-        waiters.advanced(id(0), Offset(5), &mut wakes);
+        waiters.advanced(id(0), Mark::High, Offset(5), &mut wakes);
         assert_eq!(wakes, [(Ticket(0), Woken::Gone)], "told when the rest is settled, and told to look");
         assert!(waiters.is_empty() && waiters.places.is_empty() && waiters.deadlines.is_empty());
     }

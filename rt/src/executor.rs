@@ -304,6 +304,11 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
     spawn_into(future, LANES.get().map(|lanes| lanes.network));
 }
 
+/// As `spawn`, for a future of others that never calls `yield_if_needed`: it is called for it, before each poll.
+pub fn spawn_in_turns(future: impl Future<Output = ()> + 'static) {
+    spawn(turn::in_turns(future));
+}
+
 /// As `spawn`, for work that should give way to the network: destage, compaction, retention.
 pub fn spawn_background(future: impl Future<Output = ()> + 'static) {
     SPAWNED.set(SPAWNED.get() + 1);

@@ -8,6 +8,7 @@
 mod affinity;
 mod blocking;
 pub mod channel;
+pub mod child;
 mod eventfd;
 pub mod executor;
 mod fd;
@@ -26,7 +27,7 @@ mod waker;
 pub use blocking::{blocking, blocking_aside, blocking_calls};
 pub use channel::{Mesh, MeshBuilder};
 pub use executor::{
-    ExecutorOptions, Shard, run_shards, run_single, spawn, spawn_background, spawned_tasks, yield_if_needed,
-    yield_now,
+    ExecutorOptions, Shard, run_shards, run_single, spawn, spawn_background, spawn_in_turns, spawned_tasks,
+    yield_if_needed, yield_now,
 };
 pub use oneshot::oneshot;

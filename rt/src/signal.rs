@@ -4,7 +4,7 @@
 
 use std::{
     fmt, io, mem,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
     ptr,
     sync::{
         OnceLock,
@@ -60,7 +60,21 @@ pub async fn termination(ring: &Ring) -> io::Result<Signal> {
     install()?;
     let arrived = ARRIVED.get().expect("installed").as_fd().try_clone_to_owned()?;
     ring.poll(&Fd::new(arrived), libc::POLLIN).await?;
-    Ok(if FIRST.load(Ordering::Acquire) == libc::SIGINT { Signal::Interrupt } else { Signal::Terminate })
+    Ok(self::arrived().unwrap_or(Signal::Terminate))
+}
+
+/// The first signal, if one has come.
+pub(crate) fn arrived() -> Option<Signal> {
+    match FIRST.load(Ordering::Acquire) {
+        0 => None,
+        libc::SIGINT => Some(Signal::Interrupt),
+        _ => Some(Signal::Terminate),
+    }
+}
+
+/// Readable once a signal has come, and never closed. Only after `install`.
+pub(crate) fn descriptor() -> RawFd {
+    ARRIVED.get().expect("installed").as_raw_fd()
 }
 
 fn handle(signal: libc::c_int) -> io::Result<()> {

@@ -21,6 +21,7 @@ use std::{
     future::poll_fn,
     io::{self, Write},
     os::fd::{FromRawFd, IntoRawFd, OwnedFd},
+    pin::pin,
     task::Poll,
     time::{Duration, Instant},
 };
@@ -115,6 +116,19 @@ pub(crate) async fn yield_if_due() {
     if TURN.with(Turn::is_due) {
         wait_for_turn().await;
     }
+}
+
+/// Polls `future` only while no turn is due: for a task of others, which never asks.
+pub(crate) async fn in_turns<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        if TURN.with(Turn::is_due) {
+            TURN.with(|turn| turn.hold(SharedWaker::of(cx.waker())));
+            return Poll::Pending;
+        }
+        future.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Lets every other ready task run, and a turn be made if one is due.

@@ -5,16 +5,19 @@
 mod common;
 
 use std::{
+    cell::Cell,
     future::Future,
+    io,
     pin::pin,
-    task::{Context, Waker},
+    rc::Rc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use common::{assert_success, in_child, on_shard, small, with_caps};
 use rt::{
     Shard,
-    net::{ListenOptions, Listener, OutPart, Readiness, Stream, ZERO_COPY_MIN},
+    net::{ListenOptions, Listener, OutPart, Readiness, Stream, UdpOptions, ZERO_COPY_MIN, bind_udp},
     ring::Caps,
     timer,
 };
@@ -276,6 +279,51 @@ fn a_socket_of_somebody_else_can_be_waited_for() {
         while shard.ring.in_flight() > 0 {
             timer::sleep(Duration::from_millis(1)).await;
         }
+    });
+}
+
+#[test]
+fn a_socket_that_was_shut_down_frees_its_address() {
+    on_shard(small(), async |shard: Shard| {
+        let options = UdpOptions { receive_buffer_bytes: 64 << 10, send_buffer_bytes: 64 << 10 };
+        let socket = bind_udp("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        let address = socket.local_addr().unwrap();
+        for _ in 0..20 {
+            let socket = bind_udp(address, options).map_err(|e| e.kind());
+            assert_eq!(socket.map(drop), Err(io::ErrorKind::AddrInUse));
+        }
+        let readiness = Readiness::new(&shard.ring, &socket).unwrap();
+        assert!(timer::timeout(Duration::from_millis(1), readiness.readable()).await.is_none());
+        drop(socket);
+        readiness.shutdown().unwrap();
+        readiness.readable().await.unwrap();
+        drop(readiness);
+        bind_udp(address, options).unwrap();
+    });
+}
+
+/// Two tasks that wake each other for ever, as those of a library may, and never ask whether a turn is due.
+#[test]
+fn tasks_that_never_ask_let_the_shard_look_outside() {
+    on_shard(small(), async |shard: Shard| {
+        let over = Rc::new(Cell::new(false));
+        for _ in 0..2 {
+            let over = over.clone();
+            rt::spawn_in_turns(std::future::poll_fn(move |cx| {
+                if over.get() {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }));
+        }
+        let begun = timer::elapsed();
+        for _ in 0..20 {
+            shard.ring.nop().await.unwrap();
+        }
+        let took = timer::elapsed() - begun;
+        over.set(true);
+        assert!(took < Duration::from_millis(500), "{took:?}");
     });
 }
 

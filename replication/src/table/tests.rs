@@ -13,7 +13,7 @@ use model::{
 use rt::pages::PagePool;
 
 use super::*;
-use crate::{AppendRules, Isolation, Lineage, PartitionError, PartitionState, ReadFrom, Woken};
+use crate::{AppendRules, Isolation, Lineage, Mark, PartitionError, PartitionState, ReadFrom, Woken};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const LATE: Millis = Millis(1_000_000);
@@ -46,7 +46,10 @@ fn led(epoch: i32, isr: &[i32]) -> PartitionState {
     PartitionState {
         leader: Some(ME),
         leader_epoch: LeaderEpoch(epoch),
+        replicas: isr.iter().copied().map(BrokerId).collect(),
         isr: isr.iter().copied().map(BrokerId).collect(),
+        isr_min: 1,
+        partition_epoch: epoch,
     }
 }
 
@@ -75,7 +78,7 @@ impl World {
     fn open(&self, partition: i32, durability: Durability, state: &PartitionState) -> Rc<Partition<MemDisk>> {
         let config = LogConfig { durability, ..LogConfig::default() };
         let log = run(self.store.open_log(id(partition), "t", config, None, NOW)).unwrap().unwrap();
-        self.table.insert(Partition::new(ME, log, state))
+        self.table.insert(Partition::new(ME, log, state, Millis(0)))
     }
 
     fn append(&self, partition: &Partition<MemDisk>, count: usize) -> Result<Offset, PartitionError> {
@@ -87,7 +90,7 @@ impl World {
     }
 
     fn park(&self, partition: i32, until: i64) -> Ticket {
-        let place = Place { id: id(partition), until: Offset(until) };
+        let place = Place { mark: Mark::High, id: id(partition), until: Offset(until) };
         self.table.park(&[place], Need::All, LATE)
     }
 
@@ -167,7 +170,9 @@ fn a_failed_store_ends_waits_for_acknowledgements_now_and_later() {
 fn a_failed_store_lets_long_polls_last() {
     let world = World::new();
     let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
-    let poll = |deadline| world.table.park(&[Place { id: id(0), until: Offset(1) }], Need::Any, deadline);
+    let poll = |deadline| {
+        world.table.park(&[Place { mark: Mark::High, id: id(0), until: Offset(1) }], Need::Any, deadline)
+    };
     let before = poll(Millis(10));
     world.append(&partition, 1).unwrap();
     world.disk.fail_at(Some(world.disk.operations() + 1));
@@ -183,7 +188,7 @@ fn deadlines_and_removals_end_waits() {
     let world = World::new();
     let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
     world.open(1, Durability::Flushed, &led(0, &[1]));
-    let place = |partition, until| Place { id: id(partition), until: Offset(until) };
+    let place = |partition, until| Place { mark: Mark::High, id: id(partition), until: Offset(until) };
     let soon = world.table.park(&[place(0, 1)], Need::All, Millis(10));
     let any = world.table.park(&[place(0, 1), place(1, 1)], Need::Any, LATE);
     world.table.expire(Millis(10));
@@ -202,7 +207,8 @@ fn a_slow_replica_holds_the_mark_back_until_it_leaves() {
     world.append(&partition, 3).unwrap();
     assert!(world.commit());
     assert_eq!((partition.watermarks().durable, partition.watermarks().high), (Offset(3), Offset(0)));
-    assert!(!partition.set_state(&led(0, &[1])), "the same leader and epoch");
+    let smaller = PartitionState { partition_epoch: 1, ..led(0, &[1]) };
+    assert!(!partition.set_state(&smaller, Millis(0)), "the same leader and epoch");
     assert_eq!(partition.watermarks().high, Offset(3));
 }
 
@@ -215,14 +221,14 @@ fn roles_follow_epochs_and_epochs_never_go_back() {
     assert!(matches!(check(2), Err(PartitionError::FencedEpoch)));
     assert!(matches!(check(4), Err(PartitionError::UnknownEpoch)));
     let other = PartitionState { leader: Some(BrokerId(2)), ..led(4, &[2]) };
-    assert!(partition.set_state(&other));
+    assert!(partition.set_state(&other, Millis(0)));
     assert!(matches!(check(4), Err(PartitionError::NotLeader)));
     assert!(matches!(check(5), Err(PartitionError::UnknownEpoch)));
     assert!(matches!(world.append(&partition, 1), Err(PartitionError::NotLeader)));
     assert!(matches!(world.read(&partition, 0), Err(PartitionError::NotLeader)));
-    assert!(!partition.set_state(&led(3, &[1])), "a late message");
+    assert!(!partition.set_state(&led(3, &[1]), Millis(0)), "a late message");
     assert!(!partition.leads());
-    assert!(partition.set_state(&led(5, &[1])));
+    assert!(partition.set_state(&led(5, &[1]), Millis(0)));
     assert!(check(5).is_ok());
 }
 
@@ -252,7 +258,7 @@ fn pasts_are_compared_by_epoch_and_end() {
     let world = World::new();
     let partition = world.open(0, Durability::Flushed, &led(2, &[1]));
     world.append(&partition, 4).unwrap();
-    partition.set_state(&led(5, &[1]));
+    partition.set_state(&led(5, &[1]), Millis(0));
     world.append(&partition, 4).unwrap();
     assert!(world.commit());
     let diverges = |offset, epoch| match partition.lineage(Offset(offset), LeaderEpoch(epoch)) {

@@ -8,10 +8,13 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     io,
+    net::Shutdown,
     os::fd::AsFd,
     pin::Pin,
     task::{Context, Poll},
 };
+
+use socket2::SockRef;
 
 use crate::{fd::Fd, ring::Ring};
 
@@ -50,6 +53,16 @@ impl Readiness {
 
     pub async fn writable(&self) -> io::Result<()> {
         poll_fn(|cx| self.poll_writable(cx)).await
+    }
+
+    /// Ends the socket for everybody: whoever waits is ready, now and later, and every try says why. Once the waits
+    /// have been polled to their end, the ring holds the descriptor no longer.
+    pub fn shutdown(&self) -> io::Result<()> {
+        match SockRef::from(&self.fd).shutdown(Shutdown::Both) {
+            // What the kernel says of UDP without a peer, after it has woken whoever waits.
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(()),
+            outcome => outcome,
+        }
     }
 
     fn poll(&self, waiting: &Waiting, events: i16, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,248 @@
+//! The leader's side of a lane: checks where each log of the follower stands, then pushes what is appended.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use engine::{Disk, Store};
+use model::{BatchHeader, BrokerId, LeaderEpoch, Offset, TopicPartition};
+
+use super::frame::{BadFrame, FRAME_BYTES_MAX, Frame, HEADER_BYTES, Kind};
+use crate::{
+    Feed, Lineage, Partition, PartitionTable, Runtime,
+    transport::{Lane, LaneReceiver, LaneSender, LinkError},
+};
+
+/// Of one partition in one turn; then others have theirs.
+const TURN_BYTES: usize = 512 << 10;
+
+/// Kafka's codes, for the follower's log.
+const NOT_LEADER: i64 = 6;
+const STORAGE: i64 = 56;
+
+/// How far one follower was sent one partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Cursor {
+    epoch: LeaderEpoch,
+    next: Offset,
+    told: Option<(Offset, Offset)>,
+}
+
+struct Feeder<D: Disk> {
+    runtime: Rc<dyn Runtime>,
+    table: Rc<PartitionTable<D>>,
+    store: Rc<Store<D>>,
+    follower: BrokerId,
+    /// The follower's broker epoch.
+    life: i64,
+    cursors: RefCell<BTreeMap<TopicPartition, Cursor>>,
+    feed: Rc<Feed>,
+    /// Answers to Follow that hold no records.
+    answers: RefCell<Vec<Frame>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    #[error("{0}")]
+    Frame(#[from] BadFrame),
+}
+
+/// Until the lane ends. `broker` has proved who it is; `life` is the broker epoch that it says it has.
+pub async fn serve_follower<D: Disk>(
+    runtime: Rc<dyn Runtime>,
+    table: Rc<PartitionTable<D>>,
+    store: Rc<Store<D>>,
+    broker: BrokerId,
+    life: i64,
+    lane: Lane,
+) -> Result<(), FeedError> {
+    let Lane { sender, receiver } = lane;
+    let feeder = Rc::new(Feeder {
+        runtime: runtime.clone(),
+        table,
+        store,
+        follower: broker,
+        life,
+        cursors: RefCell::default(),
+        feed: Rc::new(Feed::default()),
+        answers: RefCell::default(),
+    });
+    let pusher = feeder.clone();
+    runtime.spawn(Box::pin(async move {
+        if let Err(error) = pusher.push_all(sender).await {
+            tracing::debug!(broker = %pusher.follower, %error, "a lane to a follower ended");
+        }
+    }));
+    let ended = feeder.listen(receiver).await;
+    // Wakes the pusher, which finds nothing to do any more.
+    feeder.leave_all();
+    ended
+}
+
+impl<D: Disk> Feeder<D> {
+    async fn listen(&self, mut receiver: LaneReceiver) -> Result<(), FeedError> {
+        while let Some(bytes) = receiver.receive(FRAME_BYTES_MAX).await? {
+            for piece in bytes.chunks(HEADER_BYTES) {
+                let (frame, _) = Frame::decode(piece)?;
+                match frame.kind {
+                    Kind::Follow => self.begin(&frame),
+                    Kind::Acknowledged => self.acknowledged(&frame),
+                    Kind::Leave => self.leave(frame.id),
+                    // Of a leader only.
+                    Kind::Batches | Kind::Diverged | Kind::Restart | Kind::Refused => {}
+                }
+            }
+            rt::yield_if_needed().await;
+        }
+        Ok(())
+    }
+
+    fn begin(&self, asked: &Frame) {
+        self.leave(asked.id);
+        match self.compare(asked) {
+            Ok(cursor) => {
+                self.cursors.borrow_mut().insert(asked.id, cursor);
+            }
+            Err(answer) => self.answers.borrow_mut().push(answer),
+        }
+        self.feed.push(asked.id);
+    }
+
+    /// Where to go on, or why not yet.
+    fn compare(&self, asked: &Frame) -> Result<Cursor, Frame> {
+        let Frame { id, epoch, .. } = *asked;
+        let answer = |kind, first, second| Frame { kind, first, second, ..*asked };
+        let partition = self.table.find(id).filter(|p| p.leads() && p.leader_epoch() == epoch);
+        let partition = partition.ok_or_else(|| answer(Kind::Refused, NOT_LEADER, 0))?;
+        let (end, ends) = (Offset(asked.first), partition.log().ends());
+        if end < ends.start {
+            return Err(answer(Kind::Restart, ends.start.0, 0));
+        }
+        let lineage = match asked.second_epoch() {
+            LeaderEpoch(last) if last < 0 && end > ends.start => Lineage::Unknown,
+            LeaderEpoch(last) if last < 0 => Lineage::Same,
+            last => partition.lineage(end, last),
+        };
+        match lineage {
+            Lineage::Diverges(at) => Err(answer(Kind::Diverged, at.end_offset.0, i64::from(at.epoch.0))),
+            Lineage::Unknown => Err(answer(Kind::Restart, ends.start.0, 0)),
+            Lineage::Same => {
+                // What it vouches for it says next: its log may be longer than what is safe of it.
+                partition.follower_begun(self.follower, self.life, epoch, Offset::NONE);
+                partition.attach(&self.feed);
+                Ok(Cursor { epoch, next: end, told: None })
+            }
+        }
+    }
+
+    fn acknowledged(&self, frame: &Frame) {
+        let known = self.cursors.borrow().get(&frame.id).copied();
+        let Some(partition) = self.table.find(frame.id) else { return };
+        if known.is_some_and(|cursor| cursor.epoch == frame.epoch && Offset(frame.first) <= cursor.next) {
+            let (end, now) = (Offset(frame.first), self.runtime.now());
+            partition.follower_acknowledged(self.follower, frame.epoch, end, now);
+            self.table.moved(&partition);
+        }
+    }
+
+    fn leave(&self, id: TopicPartition) {
+        if self.cursors.borrow_mut().remove(&id).is_some()
+            && let Some(partition) = self.table.find(id)
+        {
+            partition.detach(&self.feed);
+        }
+    }
+
+    fn leave_all(&self) {
+        let ids: Vec<TopicPartition> = self.cursors.borrow().keys().copied().collect();
+        ids.into_iter().for_each(|id| self.leave(id));
+        self.feed.close();
+    }
+
+    async fn push_all(&self, mut sender: LaneSender) -> Result<(), LinkError> {
+        while let Some(id) = self.feed.next().await {
+            for answer in self.answers.take() {
+                sender.send(&[&answer.encode()]).await?;
+            }
+            let cursor = self.cursors.borrow().get(&id).copied();
+            if let Some(cursor) = cursor {
+                self.push(id, cursor, &mut sender).await?;
+            }
+            rt::yield_if_needed().await;
+        }
+        Ok(())
+    }
+
+    /// One turn of one partition.
+    async fn push(
+        &self,
+        id: TopicPartition,
+        cursor: Cursor,
+        sender: &mut LaneSender,
+    ) -> Result<(), LinkError> {
+        let led = self.table.find(id).filter(|p| p.leads() && p.leader_epoch() == cursor.epoch);
+        let Some(partition) = led else {
+            return self.refuse(id, cursor.epoch, NOT_LEADER, sender).await;
+        };
+        let batches = match self.read(&partition, cursor.next).await {
+            Ok(batches) => batches,
+            Err(error) => {
+                tracing::warn!(partition = %id, broker = %self.follower, %error, "a follower cannot be sent the log");
+                return self.refuse(id, cursor.epoch, STORAGE, sender).await;
+            }
+        };
+        let next = next_offset(&batches).unwrap_or(cursor.next);
+        let marks = partition.watermarks();
+        let told = (marks.high, marks.log_start);
+        if batches.is_empty() && cursor.told == Some(told) {
+            return Ok(());
+        }
+        // Before it is sent, so that no acknowledgement overtakes it.
+        if let Some(known) = self.cursors.borrow_mut().get_mut(&id).filter(|known| **known == cursor) {
+            *known = Cursor { next, told: Some(told), ..cursor };
+        } else {
+            return Ok(());
+        }
+        let frame = Frame::new(Kind::Batches, id, cursor.epoch);
+        let head = Frame { first: told.0.0, second: told.1.0, third: cursor.next.0, ..frame }.encode();
+        sender.send(&[&head, &batches]).await?;
+        if next < partition.log().ends().end {
+            self.feed.push(id);
+        }
+        Ok(())
+    }
+
+    async fn read(&self, partition: &Partition<D>, from: Offset) -> Result<Vec<u8>, engine::ReadError> {
+        let until = partition.log().ends().end;
+        if from >= until {
+            return Ok(Vec::new());
+        }
+        let range = engine::ReadRange { from, until, bytes_max: TURN_BYTES, at_least_one: true };
+        let read = self.store.read(partition.log(), range).await?;
+        let mut batches = Vec::with_capacity(read.bytes);
+        read.slices.iter().for_each(|slice| batches.extend_from_slice(slice));
+        Ok(batches)
+    }
+
+    async fn refuse(
+        &self,
+        id: TopicPartition,
+        epoch: LeaderEpoch,
+        code: i64,
+        sender: &mut LaneSender,
+    ) -> Result<(), LinkError> {
+        self.leave(id);
+        let frame = Frame { first: code, ..Frame::new(Kind::Refused, id, epoch) };
+        sender.send(&[&frame.encode()]).await
+    }
+}
+
+/// Behind the last of whole batches.
+fn next_offset(mut batches: &[u8]) -> Option<Offset> {
+    let mut next = None;
+    while let Ok(header) = BatchHeader::read(batches) {
+        next = Some(header.next_offset());
+        batches = header.total_bytes().ok().and_then(|bytes| batches.get(bytes..))?;
+    }
+    next
+}
