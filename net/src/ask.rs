@@ -24,8 +24,6 @@ pub enum Ask {
     /// Bytes of the partitions named; all that the shard owns if none is.
     Sizes(Option<Vec<TopicPartition>>),
     Producers(Vec<TopicPartition>),
-    /// How far one log is.
-    Reach(TopicPartition),
     /// Of the coordinator of one group.
     Group(Box<GroupAsk>),
     /// All groups coordinated on the shard that pass.
@@ -62,7 +60,6 @@ pub enum Answer {
     DeleteRecords(Vec<DeletedRecords>),
     Sizes(Vec<Size>),
     Producers(Vec<Result<Vec<ActiveProducer>, ErrorCode>>),
-    Reach(Result<Reach, ErrorCode>),
     Group(Result<GroupAnswer, ErrorCode>),
     ListGroups(Result<Vec<ListedGroup>, ErrorCode>),
     Charge(Charged),
@@ -215,13 +212,6 @@ pub struct DeleteRecordsPart {
 pub struct DeletedRecords {
     pub code: ErrorCode,
     pub log_start: Offset,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Reach {
-    pub leader_epoch: LeaderEpoch,
-    pub high: Offset,
-    pub end: Offset,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

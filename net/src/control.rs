@@ -16,23 +16,31 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
 };
 
+use bytes::Bytes;
 use coordinator::{
     Image, Refusal,
     config::ConfigAlteration,
     controller::{
-        AlterClientQuotas, AlterConfigsRequest, CreatePartitions, CreateTopic, CreatedTopic, DeletedTopic,
-        ProducerIdBlock, TopicRef,
+        AlterClientQuotas, AlterConfigsRequest, AlterPartition, CreatePartitions, CreateTopic, CreatedTopic,
+        DeletedTopic, Election, FeatureUpdate, Heartbeat, HeartbeatAnswer, ProducerIdBlock, RegisterBroker,
+        TopicRef,
     },
 };
-use model::{ErrorCode, Offset, ShardId};
+use model::{BrokerId, ErrorCode, Offset, PartitionIndex, ShardId};
 use rt::{notify::Notify, oneshot::Tx};
 use rustc_hash::FxHashMap;
 
-use crate::mesh::{Link, Message};
+use crate::{
+    mesh::{Link, Message},
+    quorum::{ChangeVoters, QuorumState},
+    request::{Peer, Request},
+    wire::Malformed,
+};
 
 /// Where the metadata is decided.
 pub const CONTROL_SHARD: ShardId = ShardId(0);
@@ -60,9 +68,68 @@ pub enum Proposal {
         requests: Vec<AlterClientQuotas>,
         validate_only: bool,
     },
+    Reassign {
+        partitions: Vec<Reassign>,
+        allow_replication_factor_change: bool,
+    },
+    Elect {
+        partitions: Vec<(String, PartitionIndex)>,
+        election: Election,
+    },
+    UnregisterBroker(BrokerId),
+    UpdateFeatures {
+        updates: Vec<FeatureUpdate>,
+        validate_only: bool,
+    },
+    /// Who takes part in deciding about the metadata, and how far they are.
+    DescribeQuorum,
+    ChangeVoters(ChangeVoters),
     ProducerIds,
     /// Topics that Metadata named and nobody created.
     AutoCreate(Vec<String>),
+    /// A broker says that it is there, that it lives, what its partitions' in-sync replicas should be.
+    RegisterBroker(RegisterBroker),
+    Heartbeat(Heartbeat),
+    AlterPartition(AlterPartition),
+    /// A broker's session is over.
+    Fence(BrokerId),
+    /// Leadership goes back to preferred replicas.
+    Rebalance,
+    /// A client's request that the controller's own broker answers.
+    Forward(Forwarded),
+}
+
+/// A request as it came in, and who sent it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Forwarded {
+    /// Without its length.
+    pub frame: Bytes,
+    pub address: SocketAddr,
+    pub listener: String,
+    pub local: IpAddr,
+}
+
+impl Forwarded {
+    pub fn new(request: &Request) -> Self {
+        let peer = &request.peer;
+        let (address, local) = (peer.address, peer.local);
+        Self { frame: request.frame(), address, listener: peer.listener.to_string(), local }
+    }
+
+    /// As if it had come in here.
+    pub fn request(self) -> Result<Request, Malformed> {
+        let peer = Peer::new(self.address, self.listener.into(), self.local);
+        Request::read(self.frame, Rc::new(peer))
+    }
+}
+
+/// One partition moves to other replicas.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reassign {
+    pub topic: String,
+    pub partition: PartitionIndex,
+    /// None ends the move that is under way.
+    pub replicas: Option<Vec<BrokerId>>,
 }
 
 /// One result for each thing proposed, in order.
@@ -74,8 +141,23 @@ pub enum Outcome {
     AlterConfigs(Vec<Result<(), Refusal>>),
     ReplaceConfigs(Vec<Result<(), Refusal>>),
     AlterClientQuotas(Vec<Result<(), Refusal>>),
+    Reassign(Vec<Result<(), Refusal>>),
+    Elect(Vec<Result<(), Refusal>>),
+    UnregisterBroker(Result<(), Refusal>),
+    /// Of the whole request.
+    UpdateFeatures(Result<(), Refusal>),
+    DescribeQuorum(QuorumState),
+    ChangeVoters(Result<(), Refusal>),
     ProducerIds(Result<ProducerIdBlock, Refusal>),
-    AutoCreate(Vec<Result<CreatedTopic, Refusal>>),
+    AutoCreate(Vec<Result<(), Refusal>>),
+    RegisterBroker(Result<(), Refusal>),
+    Heartbeat(Result<HeartbeatAnswer, Refusal>),
+    /// By partition, in the order asked.
+    AlterPartition(Result<Vec<ErrorCode>, Refusal>),
+    Fence,
+    Rebalance,
+    /// The answer's frame, with its length; `None`: the connection is to end.
+    Forward(Option<Vec<u8>>),
     /// The whole proposal failed: the metadata log takes no records now.
     Failed(Refusal),
 }

@@ -18,6 +18,8 @@ impl Code for PartitionError {
             Self::NotLeader => ErrorCode::NotLeaderOrFollower,
             Self::FencedEpoch => ErrorCode::FencedLeaderEpoch,
             Self::UnknownEpoch => ErrorCode::UnknownLeaderEpoch,
+            Self::OffsetNotAvailable => ErrorCode::OffsetNotAvailable,
+            Self::CutBelowHigh(_) | Self::Cut(_) => ErrorCode::KafkaStorageError,
             Self::NotEnoughReplicas(_) => ErrorCode::NotEnoughReplicas,
             Self::Append(error) => error.code(),
             Self::Read(error) => error.code(),

@@ -22,10 +22,10 @@ use coordinator::{
 };
 use engine::{Disk, Store};
 use model::{
-    ErrorCode, Millis, PartitionIndex, TopicPartition,
+    ErrorCode, LeaderEpoch, Millis, PartitionIndex, TopicPartition,
     batch::record::{BatchMeta, Producer, build_batch, write_record},
 };
-use replication::{AppendRules, Need, Partition, PartitionTable, Place, Woken};
+use replication::{AppendRules, Mark, Need, Partition, PartitionTable, Place, Woken};
 use rt::notify::Notify;
 use rustc_hash::FxHashMap;
 
@@ -51,6 +51,8 @@ pub(crate) struct Groups<D: Disk> {
     config: RefCell<GroupConfig>,
     image: RefCell<Arc<Image>>,
     coordinators: RefCell<BTreeMap<TopicPartition, Hosted>>,
+    /// Of which epoch of leadership each of them is.
+    epochs: RefCell<BTreeMap<TopicPartition, LeaderEpoch>>,
     /// Requests that a coordinator has not answered yet.
     waiting: RefCell<FxHashMap<Ticket, (AskId, ReplyTo)>>,
     next_ticket: Cell<u64>,
@@ -102,6 +104,7 @@ impl<D: Disk> Groups<D> {
             config: RefCell::new(config.into()),
             image: RefCell::new(Arc::new(Image::new(""))),
             coordinators: RefCell::default(),
+            epochs: RefCell::default(),
             waiting: RefCell::default(),
             next_ticket: Cell::new(0),
             appends: RefCell::default(),
@@ -145,7 +148,11 @@ impl<D: Disk> Groups<D> {
     }
 
     fn unload_what_left(&self) {
-        let is_here = |id: TopicPartition| self.table.find(id).is_some_and(|partition| partition.leads());
+        // Led again is led anew: another broker may have written meanwhile.
+        let is_here = |id: TopicPartition| {
+            let epoch = self.epochs.borrow().get(&id).copied();
+            self.table.find(id).is_some_and(|p| p.leads() && Some(p.leader_epoch()) == epoch)
+        };
         for id in self.ids().into_iter().filter(|id| !is_here(*id)) {
             let hosted = self.coordinators.borrow_mut().remove(&id);
             if let Some(Hosted::Ready(coordinator)) = hosted {
@@ -164,6 +171,7 @@ impl<D: Disk> Groups<D> {
             if self.coordinators.borrow().contains_key(&id) {
                 continue;
             }
+            self.epochs.borrow_mut().insert(id, partition.leader_epoch());
             let ends = partition.log().ends();
             if ends.start == ends.end {
                 self.ready(id, GroupCoordinator::new(self.config.borrow().clone()));
@@ -272,10 +280,11 @@ impl<D: Disk> Groups<D> {
         let partition = self.table.find(id).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let now = self.clock.wall();
         let batch = batch_of_records(append, now.0);
-        let appended = partition.append(&self.store, &batch, AppendRules { isr_min: 1 }, now);
+        let rules = AppendRules { isr_min: partition.isr_min().unwrap_or(1) };
+        let appended = partition.append(&self.store, &batch, rules, now);
         let appended = appended.map_err(|error| error.code())?;
         self.table.moved(&partition);
-        let place = Place { id, until: appended.next_offset };
+        let place = Place { id, mark: Mark::High, until: appended.next_offset };
         let ticket = self.table.park(&[place], Need::All, Millis(u64::MAX));
         self.appends.borrow_mut().insert(ticket, (id, append.id));
         Ok(())

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use engine::Disk;
 
 use crate::{
+    control::{Forwarded, Outcome, Proposal},
     jobs::LocalFuture,
     quotas::metered,
     request::{Head, Request},
@@ -17,6 +18,7 @@ use crate::{
     wire::{ApiKey, Malformed, ResponseBody},
 };
 
+mod add_raft_voter;
 mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
@@ -59,8 +61,12 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod operations;
 mod produce;
+mod remove_raft_voter;
 mod sync_group;
 mod topics;
+mod unregister_broker;
+mod update_features;
+mod voters;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -152,12 +158,16 @@ impl<D: Disk> Apis<D> {
         Api { key: ApiKey::DescribeClientQuotas, min: 0, max: 1, run: describe_client_quotas::handle },
         Api { key: ApiKey::AlterClientQuotas, min: 0, max: 1, run: alter_client_quotas::handle },
         Api { key: ApiKey::DescribeQuorum, min: 0, max: 2, run: describe_quorum::handle },
+        Api { key: ApiKey::UpdateFeatures, min: 0, max: 2, run: update_features::handle },
         Api { key: ApiKey::DescribeCluster, min: 0, max: 2, run: describe_cluster::handle },
         Api { key: ApiKey::DescribeProducers, min: 0, max: 0, run: describe_producers::handle },
+        Api { key: ApiKey::UnregisterBroker, min: 0, max: 0, run: unregister_broker::handle },
         Api { key: ApiKey::ConsumerGroupHeartbeat, min: 0, max: 1, run: consumer_group_heartbeat::handle },
         Api { key: ApiKey::ConsumerGroupDescribe, min: 0, max: 1, run: consumer_group_describe::handle },
         Api { key: ApiKey::ListConfigResources, min: 0, max: 1, run: list_config_resources::handle },
         Api { key: ApiKey::DescribeTopicPartitions, min: 0, max: 0, run: describe_topic_partitions::handle },
+        Api { key: ApiKey::AddRaftVoter, min: 0, max: 1, run: add_raft_voter::handle },
+        Api { key: ApiKey::RemoveRaftVoter, min: 0, max: 0, run: remove_raft_voter::handle },
     ];
 
     fn find(key: i16) -> Option<&'static Api<D>> {
@@ -181,6 +191,71 @@ pub fn dispatch<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Step {
             _ => Step::Close(format!("{api_name} version {version} is not served")),
         };
     }
+    let own =
+        api.key == ApiKey::IncrementalAlterConfigs && incremental_alter_configs::is_for_loggers(&request);
+    if shard.forwards() && is_of_controller(api.key) && !own {
+        return forward(shard, &request);
+    }
+    run_here(shard, api, request)
+}
+
+/// Requests that only the controller's broker can answer (KIP-590): in a cluster each of them goes there as it came.
+fn is_of_controller(key: ApiKey) -> bool {
+    matches!(
+        key,
+        ApiKey::CreateTopics
+            | ApiKey::DeleteTopics
+            | ApiKey::CreatePartitions
+            | ApiKey::AlterConfigs
+            | ApiKey::IncrementalAlterConfigs
+            | ApiKey::AlterClientQuotas
+            | ApiKey::ElectLeaders
+            | ApiKey::AlterPartitionReassignments
+            | ApiKey::DescribeQuorum
+            | ApiKey::UpdateFeatures
+            | ApiKey::UnregisterBroker
+            | ApiKey::AddRaftVoter
+            | ApiKey::RemoveRaftVoter
+    )
+}
+
+fn forward<D: Disk>(shard: &Rc<Shard<D>>, request: &Request) -> Step {
+    let (shard, forwarded) = (shard.clone(), Forwarded::new(request));
+    let api_name = request.api_name();
+    Step::wait(async move {
+        match shard.control().propose(Proposal::Forward(forwarded)).await {
+            Outcome::Forward(Some(frame)) => Step::Answer(Response::of_frame(frame)),
+            Outcome::Forward(None) => Step::Close(format!("{api_name}: the controller would not answer it")),
+            other => Step::Close(format!("{api_name}: {}", other.refusal().message)),
+        }
+    })
+}
+
+/// What another broker forwarded is answered here. `None`: its connection is to end.
+pub async fn answer_forwarded<D: Disk>(shard: &Rc<Shard<D>>, forwarded: Forwarded) -> Option<Vec<u8>> {
+    let request = forwarded.request().ok()?;
+    let api = Apis::<D>::find(request.key).filter(|api| is_of_controller(api.key))?;
+    let readable =
+        crate::wire::messages::facts(api.key).is_some_and(|facts| facts.versions.contains(&request.version));
+    if !readable || request.version > api.max {
+        return None;
+    }
+    let mut step = run_here(shard, api, request);
+    loop {
+        step = match step {
+            Step::Answer(response) => return Some(response.bytes().to_vec()),
+            Step::Wait(future) | Step::Ordered(future) => future.await,
+            Step::Silent => return None,
+            Step::Close(why) => {
+                tracing::debug!("a forwarded request is not answered: {why}");
+                return None;
+            }
+        };
+    }
+}
+
+fn run_here<D: Disk>(shard: &Rc<Shard<D>>, api: &'static Api<D>, request: Request) -> Step {
+    let (version, api_name) = (request.version, request.api_name());
     let run = |request: Request| {
         (api.run)(shard, request)
             .unwrap_or_else(|malformed| Step::Close(format!("{api_name} version {version}: {malformed}")))

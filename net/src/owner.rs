@@ -145,10 +145,6 @@ impl<D: Disk> Owner<D> {
                 let producers = ids.iter().map(|&id| self.producers(id)).collect();
                 self.reply(id, reply, Answer::Producers(producers));
             }
-            Ask::Reach(partition) => {
-                let reach = self.reach(partition);
-                self.reply(id, reply, Answer::Reach(reach));
-            }
             Ask::Group(ask) => self.groups.start(id, *ask, reply),
             Ask::ListGroups { states, types } => {
                 self.reply(id, reply, Answer::ListGroups(self.groups.list(&states, &types)));

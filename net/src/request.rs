@@ -68,7 +68,7 @@ pub struct Request {
     pub peer: Rc<Peer>,
     client_id: Option<Bytes>,
     body: Bytes,
-    frame_bytes: usize,
+    frame: Bytes,
 }
 
 impl Request {
@@ -82,13 +82,18 @@ impl Request {
             peer,
             client_id: header.client_id.map(|id| frame.slice_ref(id.as_bytes())),
             body: frame.slice_ref(body),
-            frame_bytes: frame.len(),
+            frame,
         })
     }
 
     /// Head and body.
     pub fn frame_bytes(&self) -> usize {
-        self.frame_bytes
+        self.frame.len()
+    }
+
+    /// Head and body, counted.
+    pub fn frame(&self) -> Bytes {
+        self.frame.clone()
     }
 
     pub fn body(&self) -> &[u8] {

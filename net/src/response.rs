@@ -47,6 +47,11 @@ impl Response {
         Self { writer, slots, throttle: Duration::ZERO }
     }
 
+    /// A whole frame that another broker answered with.
+    pub fn of_frame(bytes: Vec<u8>) -> Self {
+        Self { writer: Writer::of_frame(bytes), slots: Slots::default(), throttle: Duration::ZERO }
+    }
+
     pub fn throttle(&self) -> Duration {
         self.throttle
     }

@@ -120,6 +120,10 @@ impl<D: Disk> Shard<D> {
     pub fn broker(&self) -> BrokerId {
         self.started_with.node_id
     }
+    /// Whether the controller may be another broker.
+    pub fn forwards(&self) -> bool {
+        self.started_with.quorum.is_some()
+    }
     pub fn config(&self) -> Rc<BrokerConfig> {
         self.config.borrow().clone()
     }

@@ -17,6 +17,7 @@ use wire_support::{Random, SIDES, schemas};
 
 /// Versions that Kafka 4.2 has and the other implementation has not. They are still read and written again.
 const UNKNOWN_TO_THE_OTHER: &[(&str, i16, &[Side])] = &[
+    ("add_raft_voter", 1, &[Side::Request, Side::Response]),
     ("list_offsets", 11, &[Side::Request, Side::Response]),
     ("offset_commit", 10, &[Side::Request]),
     ("offset_fetch", 10, &[Side::Request]),

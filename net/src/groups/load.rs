@@ -27,8 +27,12 @@ impl<D: Disk> Groups<D> {
     pub(crate) async fn load(self: Rc<Self>, partition: Rc<Partition<D>>) {
         let id = partition.id();
         let begun = self.clock.now();
+        let epoch = partition.leader_epoch();
         let loaded = self.replay(&partition).await;
-        // The metadata may have taken the partition away meanwhile.
+        // The metadata may have taken the partition away meanwhile, and given it back.
+        if self.epochs.borrow().get(&id) != Some(&epoch) {
+            return;
+        }
         let vanished = match self.coordinators.borrow_mut().get_mut(&id) {
             Some(Hosted::Loading { vanished }) => std::mem::take(vanished),
             _ => return,
@@ -54,7 +58,8 @@ impl<D: Disk> Groups<D> {
         let mut replay = Replay::new(self.config.borrow().clone());
         let (end, mut next) = (partition.log().ends().end, partition.watermarks().log_start);
         while next < end {
-            let isolation = Isolation::Uncommitted;
+            // What earlier leaders left is committed with what this one writes.
+            let isolation = Isolation::All;
             let from = ReadFrom { offset: next, bytes_max: READ_BYTES, at_least_one: true, isolation };
             let read = partition.read(&self.store, from).await?;
             let bytes: Vec<u8> = read.slices.iter().flat_map(|slice| slice.iter().copied()).collect();

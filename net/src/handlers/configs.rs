@@ -28,7 +28,8 @@ pub(super) fn altered<D: Disk>(
     }
     let resource = configs::config_resource(type_code, name)?;
     match resource {
-        ConfigResource::Broker(id) if id != shard.broker() => {
+        // In a cluster the controller answers for all of them.
+        ConfigResource::Broker(id) if id != shard.broker() && !shard.forwards() => {
             let sentence = format!("This is broker {}; send what concerns {id} there.", shard.broker());
             Err(Refusal::new(ErrorCode::InvalidRequest, sentence))
         }

@@ -1,18 +1,19 @@
 //! DescribeQuorum: voters of the metadata log and how far they are. 1 adds when they were last heard and caught up, 2 their
 //! directories, endpoints, and errors as text.
 //!
-//! The only voter is this broker, which is always heard and caught up. Its endpoints are those for clients: there is no
-//! listener for controllers. As in Apache Kafka, the metadata log is answered for when it is asked for alone.
+//! The controller answers: it leads that log. Endpoints are those for clients, as there is no listener for controllers.
+//! As in Apache Kafka, the metadata log is answered for when it is asked for alone.
 
 use std::rc::Rc;
 
+use coordinator::{Refusal, controller::names::METADATA_TOPIC, metadata::Endpoint};
 use engine::Disk;
-use model::{ErrorCode, TopicPartition};
+use model::{BrokerId, ErrorCode};
 
 use super::{Handled, Step};
 use crate::{
-    ask::{Answer, Ask, Reach},
-    control::CONTROL_SHARD,
+    control::{Outcome, Proposal},
+    quorum::{QuorumReplica, QuorumState},
     request::Request,
     shard::Shard,
     wire::messages::describe_quorum::{
@@ -25,16 +26,11 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     if !asks_for_the_metadata_log(&view) {
         return Ok(refuse(&request, &view));
     }
-    let asked = shard.asks().ask(CONTROL_SHARD, Ask::Reach(TopicPartition::METADATA));
     let shard = shard.clone();
     Ok(Step::wait(async move {
-        match asked.await {
-            Some(Answer::Reach(Ok(reach))) => respond(&shard, &request, reach),
-            _ => {
-                let code = ErrorCode::NotLeaderOrFollower;
-                let (error_code, error_message) = (code.code(), Some(code.text().into()));
-                Step::answer(&request, &Response { error_code, error_message, ..Response::default() })
-            }
+        match shard.control().propose(Proposal::DescribeQuorum).await {
+            Outcome::DescribeQuorum(quorum) => respond(&shard, &request, &quorum),
+            other => failed(&request, other.refusal()),
         }
     }))
 }
@@ -43,9 +39,7 @@ fn asks_for_the_metadata_log(view: &RequestView<'_>) -> bool {
     let mut partitions =
         view.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic.topic_name, p)));
     let first = partitions.next().map(|(topic, partition)| (topic, partition.partition_index));
-    view.topics.len() == 1
-        && first == Some((coordinator::controller::names::METADATA_TOPIC, 0))
-        && partitions.next().is_none()
+    view.topics.len() == 1 && first == Some((METADATA_TOPIC, 0)) && partitions.next().is_none()
 }
 
 fn refuse(request: &Request, view: &RequestView<'_>) -> Step {
@@ -64,39 +58,57 @@ fn refuse(request: &Request, view: &RequestView<'_>) -> Step {
     Step::answer(request, &Response { error_message: Some("".into()), topics, ..Response::default() })
 }
 
-fn respond<D: Disk>(shard: &Shard<D>, request: &Request, reach: Reach) -> Step {
-    let now = shard.clock().wall().0;
-    let voter = ReplicaState {
-        replica_id: shard.broker().0,
-        replica_directory_id: shard.host().directory_id,
-        log_end_offset: reach.end.0,
-        last_fetch_timestamp: now,
-        last_caught_up_timestamp: now,
-    };
+fn failed(request: &Request, refusal: Refusal) -> Step {
+    let (error_code, error_message) = (refusal.code.code(), Some(refusal.message.into()));
+    Step::answer(request, &Response { error_code, error_message, ..Response::default() })
+}
+
+fn respond<D: Disk>(shard: &Shard<D>, request: &Request, quorum: &QuorumState) -> Step {
+    let replicas = |replicas: &[QuorumReplica]| replicas.iter().map(|r| state(shard, r)).collect();
     let partition = ResponsePartition {
         error_message: Some("".into()),
-        leader_id: shard.broker().0,
-        leader_epoch: reach.leader_epoch.0,
-        high_watermark: reach.high.0,
-        current_voters: vec![voter],
+        leader_id: quorum.leader.0,
+        leader_epoch: quorum.epoch.0,
+        high_watermark: quorum.high_watermark.0,
+        current_voters: replicas(&quorum.voters),
+        observers: replicas(&quorum.observers),
         ..ResponsePartition::default()
     };
-    let topic = ResponseTopic {
-        topic_name: coordinator::controller::names::METADATA_TOPIC.into(),
-        partitions: vec![partition],
+    let topic = ResponseTopic { topic_name: METADATA_TOPIC.into(), partitions: vec![partition] };
+    let nodes = quorum.voters.iter();
+    let node =
+        |voter: &QuorumReplica| Node { node_id: voter.id.0, listeners: listeners(shard, request, voter.id) };
+    let body = Response {
+        error_message: Some("".into()),
+        topics: vec![topic],
+        nodes: nodes.map(node).collect(),
+        ..Response::default()
     };
-    let node = Node { node_id: shard.broker().0, listeners: listeners(shard, request) };
-    let error_message = Some("".into());
-    let body = Response { error_message, topics: vec![topic], nodes: vec![node], ..Response::default() };
     Step::answer(request, &body)
 }
 
-fn listeners<D: Disk>(shard: &Shard<D>, request: &Request) -> Vec<Listener<'static>> {
-    let config = shard.config();
-    let listener = |endpoint: &coordinator::metadata::Endpoint| {
+fn state<D: Disk>(shard: &Shard<D>, replica: &QuorumReplica) -> ReplicaState {
+    let registered = || shard.local_image().broker(replica.id).map(|broker| broker.directory_id);
+    let directory = if replica.id == shard.broker() { Some(shard.host().directory_id) } else { registered() };
+    ReplicaState {
+        replica_id: replica.id.0,
+        replica_directory_id: directory.unwrap_or_default(),
+        log_end_offset: replica.end.0,
+        last_fetch_timestamp: replica.last_fetch.map_or(-1, |at| at.0),
+        last_caught_up_timestamp: replica.last_caught_up.map_or(-1, |at| at.0),
+    }
+}
+
+/// As the broker has registered them. One that has not is at none that clients could use.
+fn listeners<D: Disk>(shard: &Shard<D>, request: &Request, broker: BrokerId) -> Vec<Listener<'static>> {
+    let listener = |endpoint: &Endpoint| {
         let here = endpoint.host.is_empty();
         let host = if here { request.peer.local.to_string() } else { endpoint.host.clone() };
         Listener { name: endpoint.listener.clone().into(), host: host.into(), port: endpoint.port }
     };
-    config.advertised_listeners.iter().map(listener).collect()
+    if broker == shard.broker() && !shard.forwards() {
+        return shard.config().advertised_listeners.iter().map(listener).collect();
+    }
+    let image = shard.local_image();
+    image.broker(broker).into_iter().flat_map(|broker| &broker.endpoints).map(listener).collect()
 }

@@ -44,6 +44,12 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     }))
 }
 
+/// Loggers are the process's own: whoever is asked for them answers.
+pub(super) fn is_for_loggers(request: &Request) -> bool {
+    RequestView::decode(request.body(), request.version)
+        .is_ok_and(|view| view.resources.iter().any(|asked| asked.resource_type == configs::BROKER_LOGGER))
+}
+
 fn read<D: Disk>(shard: &Shard<D>, asked: AlterConfigsResourceView<'_>, validate_only: bool) -> Read {
     let configs = asked.configs.iter().map(alteration).collect::<Result<Vec<_>, _>>()?;
     if asked.resource_type == configs::BROKER_LOGGER {

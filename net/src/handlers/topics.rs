@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Step;
 pub(super) use coordinator::controller::is_internal;
 use coordinator::{
-    Image,
+    Image, Refusal,
     controller::names::check_name,
     metadata::{Partition, Topic},
 };
@@ -44,6 +44,15 @@ pub(super) const PARTITIONS_PER_REQUEST_MAX: usize = 200_000;
 pub(super) fn too_many(counts: impl IntoIterator<Item = usize>) -> Option<Step> {
     let count = counts.into_iter().fold(0, usize::saturating_add);
     (count > PARTITIONS_PER_REQUEST_MAX).then(|| Step::Close(format!("a request for {count} partitions")))
+}
+
+/// Partitions that one request may change: the records that change them are one unit, which must not be too large.
+pub(super) const CHANGES_PER_REQUEST_MAX: usize = 10_000;
+
+pub(super) fn refuse_too_many_changes(count: usize) -> Option<Refusal> {
+    let sentence =
+        || format!("The request would change {count} partitions; one may change {CHANGES_PER_REQUEST_MAX}.");
+    (count > CHANGES_PER_REQUEST_MAX).then(|| Refusal::new(ErrorCode::PolicyViolation, sentence()))
 }
 
 /// For requests that name topics and partitions by name only.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use engine::Disk;
 use model::ErrorCode;
-use replication::{Lineage, Need, Partition, PartitionError, Place, ReadFrom, Woken};
+use replication::{Lineage, Mark, Need, Partition, PartitionError, Place, ReadFrom, Woken};
 
 use super::{AskId, Errand, Owner, ReplyTo};
 use crate::{
@@ -109,6 +109,7 @@ impl<D: Disk> Owner<D> {
         // One beyond what this read could see: a watermark that moved meanwhile ends the wait at once.
         let place = |(part, read): (&FetchPart, &Fetched)| Place {
             id: part.id,
+            mark: Mark::High,
             until: read.high.max(part.offset) + 1,
         };
         Some(ask.parts.iter().zip(fetched).map(place).collect())

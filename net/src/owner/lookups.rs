@@ -8,7 +8,7 @@ use super::Owner;
 use crate::{
     ask::{
         DeleteRecordsPart, DeletedRecords, EpochEndPart, FoundEpochEnd, FoundOffset, OffsetAt, OffsetPart,
-        OffsetsAsk, Reach, Size,
+        OffsetsAsk, Size,
     },
     errors::Code,
 };
@@ -27,7 +27,10 @@ impl<D: Disk> Owner<D> {
         partition.check_epoch(part.leader_epoch).map_err(|error| error.code())?;
         let end = partition.visible_end(ask.isolation);
         let (offset, timestamp) = match part.at {
-            OffsetAt::Latest => (end, Timestamp::NONE),
+            OffsetAt::Latest => {
+                partition.check_end_known().map_err(|error| error.code())?;
+                (end, Timestamp::NONE)
+            }
             OffsetAt::Earliest => (partition.watermarks().log_start, Timestamp::NONE),
             OffsetAt::MaxTimestamp => self.find_max_timestamp(&partition, end).await?,
             OffsetAt::Timestamp(target) => self.find_timestamp(&partition, target, end).await?,
@@ -110,12 +113,6 @@ impl<D: Disk> Owner<D> {
         let partition = self.find(id)?;
         partition.check_epoch(model::LeaderEpoch::NONE).map_err(|error| error.code())?;
         Ok(partition.log().active_producers())
-    }
-
-    pub(super) fn reach(&self, id: TopicPartition) -> Result<Reach, ErrorCode> {
-        let partition = self.find(id)?;
-        let (high, end) = (partition.watermarks().high, partition.log().ends().end);
-        Ok(Reach { leader_epoch: partition.leader_epoch(), high, end })
     }
 
     pub(super) fn sizes(&self, ids: Option<&[TopicPartition]>) -> Vec<Size> {

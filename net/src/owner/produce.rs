@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use engine::{Appended, Disk};
 use model::{ErrorCode, LeaderEpoch, Millis, Offset, Timestamp};
-use replication::{AppendRules, Need, Partition, Place, Woken};
+use replication::{AppendRules, Mark, Need, Partition, Place, Woken};
 
 use super::{AskId, Errand, Owner, ReplyTo, code_of};
 use crate::{
@@ -15,20 +15,22 @@ use crate::{
 /// A produce whose order is fixed and whose answer is not.
 pub(super) struct Pending {
     parts: Vec<Part>,
+    mark: Mark,
 }
 
 struct Part {
     id: model::TopicPartition,
     /// Of the leader that took the batch.
     epoch: LeaderEpoch,
+    isr_min: usize,
     outcome: Result<Appended, ErrorCode>,
 }
 
 impl<D: Disk> Owner<D> {
     pub(super) fn produce(&self, id: AskId, ask: ProduceAsk, reply: ReplyTo) {
         let parts: Vec<Part> = ask.parts.iter().map(|part| self.append(part)).collect();
-        let pending = Pending { parts };
-        // With one replica what is safe here is safe everywhere, so acks=1 waits as acks=all does.
+        let mark = if ask.acks == Acks::All { Mark::High } else { Mark::Own };
+        let pending = Pending { parts, mark };
         let places: Vec<Place> = match ask.acks {
             Acks::None => Vec::new(),
             Acks::Leader | Acks::All => pending.places(),
@@ -53,15 +55,16 @@ impl<D: Disk> Owner<D> {
             self.table.moved(&partition);
             appended.map_err(|error| error.code())
         });
-        Part { id: part.id, epoch, outcome }
+        Part { id: part.id, epoch, isr_min: part.isr_min, outcome }
     }
 
     /// What the producer is told. Of a wait that ended early, the parts that made it in time are told as such.
     pub(super) fn produced(&self, pending: Pending, why: Woken) -> Vec<Produced> {
-        pending.parts.into_iter().map(|part| self.produced_part(part, why)).collect()
+        let Pending { parts, mark } = pending;
+        parts.into_iter().map(|part| self.produced_part(part, mark, why)).collect()
     }
 
-    fn produced_part(&self, part: Part, why: Woken) -> Produced {
+    fn produced_part(&self, part: Part, mark: Mark, why: Woken) -> Produced {
         let partition = self.table.find(part.id);
         let marks = partition.as_ref().map(|partition| partition.watermarks());
         let log_start = marks.map_or(Offset::NONE, |marks| marks.log_start);
@@ -76,7 +79,17 @@ impl<D: Disk> Owner<D> {
                 // the others of the request were waited for.
                 let is_ours = |p: &Rc<Partition<D>>| p.leads() && p.leader_epoch() == part.epoch;
                 let gone = !partition.as_ref().is_some_and(is_ours);
-                let in_time = !gone && marks.is_some_and(|m| m.high >= appended.next_offset);
+                let reached = |partition: &Rc<Partition<D>>| match mark {
+                    Mark::Own => partition.log().ends().acknowledged,
+                    Mark::High => partition.watermarks().high,
+                };
+                let reached = partition.as_ref().map(reached);
+                let in_time = !gone && reached.is_some_and(|reached| reached >= appended.next_offset);
+                // It is safe on all that are in sync, and those were too few by the time it was.
+                let in_sync = partition.as_ref().and_then(|partition| partition.isr_count());
+                if in_time && in_sync.is_some_and(|count| count < part.isr_min) {
+                    return refused(ErrorCode::NotEnoughReplicasAfterAppend);
+                }
                 if why != Woken::Reached && !in_time {
                     return refused(code_of(if gone { Woken::Gone } else { why }));
                 }
@@ -95,6 +108,7 @@ impl Pending {
 
     fn places(&self) -> Vec<Place> {
         let appended = self.parts.iter().filter_map(|part| Some((part.id, part.outcome.as_ref().ok()?)));
-        appended.map(|(id, appended)| Place { id, until: appended.next_offset }).collect()
+        let mark = self.mark;
+        appended.map(|(id, appended)| Place { id, mark, until: appended.next_offset }).collect()
     }
 }

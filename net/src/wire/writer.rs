@@ -45,6 +45,11 @@ impl Writer {
         Self::default()
     }
 
+    /// A frame that another broker wrote, its length included.
+    pub fn of_frame(bytes: Vec<u8>) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+
     /// Empties the buffer and keeps its memory, within a limit.
     pub fn clear(&mut self) {
         self.bytes.clear();

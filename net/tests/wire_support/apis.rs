@@ -92,7 +92,7 @@ apis! {
     create_partitions delete_groups elect_leaders incremental_alter_configs alter_partition_reassignments
     list_partition_reassignments offset_delete describe_client_quotas alter_client_quotas describe_quorum
     describe_cluster describe_producers consumer_group_heartbeat consumer_group_describe list_config_resources
-    describe_topic_partitions
+    describe_topic_partitions add_raft_voter remove_raft_voter unregister_broker update_features
 }
 
 /// Puts record data where the writer left holes.

@@ -1,6 +1,6 @@
 //! What is told and asked of replicas, their leaders, their folders and their producers.
 
-use model::{ErrorCode, batch::record::Producer};
+use model::{BrokerId, ErrorCode, batch::record::Producer};
 
 use super::{
     produce::produce,
@@ -9,10 +9,14 @@ use super::{
 use crate::wire::{
     ApiKey,
     messages::{
-        alter_partition_reassignments as reassign, alter_replica_log_dirs as log_dirs, describe_log_dirs,
-        describe_producers, describe_quorum, elect_leaders, list_partition_reassignments,
+        add_raft_voter, alter_partition_reassignments as reassign, alter_replica_log_dirs as log_dirs,
+        describe_log_dirs, describe_producers, describe_quorum, elect_leaders, list_partition_reassignments,
+        remove_raft_voter, unregister_broker, update_features,
     },
 };
+
+/// Another one in the same quorum; it registers where a test says so.
+const OTHER: BrokerId = BrokerId(BROKER.0 + 1);
 
 #[test]
 fn producers_of_a_partition_are_told_by_its_owner() {
@@ -96,38 +100,140 @@ fn only_the_metadata_log_has_a_quorum() {
     }
     let body = quorum(&mut world, 2, &[]);
     assert_eq!(describe_quorum::ResponseView::decode(&body, 2).unwrap().topics.len(), 0);
-    // These worlds keep their metadata in no log.
-    let body = quorum(&mut world, 2, &[("__cluster_metadata", &[0])]);
-    let view = describe_quorum::ResponseView::decode(&body, 2).unwrap();
-    assert_eq!(code(view.error_code), ErrorCode::NotLeaderOrFollower);
 }
 
 #[test]
-fn this_broker_is_the_only_voter() {
+fn the_controller_tells_of_its_quorum() {
     for shards in [1, 2] {
         let mut world = World::of(shards);
-        world.open_metadata_log();
+        world.broker(OTHER);
         for version in 0..=2 {
             let body = quorum(&mut world, version, &[("__cluster_metadata", &[0])]);
             let view = describe_quorum::ResponseView::decode(&body, version).unwrap();
             let partition = view.topics.iter().next().unwrap().partitions.iter().next().unwrap();
             assert_eq!((view.error_code, partition.error_code), (0, 0));
             assert_eq!((partition.leader_id, partition.leader_epoch), (BROKER.0, 5));
-            let voter = partition.current_voters.iter().next().unwrap();
-            assert_eq!((partition.current_voters.len(), partition.observers.len()), (1, 0));
-            assert_eq!((voter.replica_id, voter.log_end_offset), (BROKER.0, partition.high_watermark));
-            if version >= 1 {
-                assert_eq!((voter.last_fetch_timestamp, voter.last_caught_up_timestamp), (WALL.0, WALL.0));
+            assert_eq!(partition.high_watermark, 40);
+            let told = |replica: describe_quorum::ReplicaStateView| {
+                let at = (replica.last_fetch_timestamp, replica.last_caught_up_timestamp);
+                (replica.replica_id, replica.log_end_offset, at, replica.replica_directory_id)
+            };
+            let replicas = partition.current_voters.iter().chain(partition.observers.iter());
+            let mut expected = [
+                (BROKER.0, 42, (WALL.0, WALL.0), DIRECTORY),
+                (OTHER.0, 40, (WALL.0 - 250, WALL.0 - 250), [0xd2; 16]),
+                (OTHER.0 + 1, -1, (-1, -1), [0; 16]),
+            ];
+            for replica in &mut expected {
+                (replica.2, replica.3) = match version {
+                    0 => ((-1, -1), [0; 16]),
+                    1 => (replica.2, [0; 16]),
+                    _ => (replica.2, replica.3),
+                };
             }
+            assert_eq!(replicas.map(told).collect::<Vec<_>>(), expected, "version {version}");
+            assert_eq!(partition.observers.len(), 1);
             if version == 2 {
-                assert_eq!(voter.replica_directory_id, DIRECTORY);
-                let node = view.nodes.iter().next().unwrap();
-                let listeners: Vec<_> = node.listeners.iter().map(|l| (l.name, l.host, l.port)).collect();
-                assert_eq!(node.node_id, BROKER.0);
-                assert_eq!(listeners, [("PLAINTEXT", "broker", 9092), ("OTHER", "elsewhere", 9093)]);
+                let listeners: Vec<_> = view
+                    .nodes
+                    .iter()
+                    .flat_map(|n| n.listeners.iter().map(move |l| (n.node_id, l.name, l.host, l.port)))
+                    .collect();
+                let own = |name, host, port| (BROKER.0, name, host, port);
+                let others = |name, host, port| (OTHER.0, name, host, port);
+                let expected = [
+                    own("PLAINTEXT", "broker", 9092),
+                    own("OTHER", "elsewhere", 9093),
+                    others("PLAINTEXT", "broker", 9092),
+                    others("OTHER", "elsewhere", 9093),
+                ];
+                assert_eq!(listeners, expected);
             }
         }
     }
+}
+
+fn add_voter(world: &mut World, version: i16, request: &add_raft_voter::Request<'_>) -> ErrorCode {
+    let seen = world.call(version, request);
+    let body = seen.body(ApiKey::AddRaftVoter, version);
+    let view = add_raft_voter::ResponseView::decode(body, version).unwrap();
+    assert_eq!(view.error_code == 0, view.error_message.is_none());
+    code(view.error_code)
+}
+
+fn remove_voter(world: &mut World, cluster_id: Option<&'static str>, voter_id: i32) -> ErrorCode {
+    let cluster_id = cluster_id.map(Into::into);
+    let seen = world.call(0, &remove_raft_voter::Request { cluster_id, voter_id, ..Default::default() });
+    let body = seen.body(ApiKey::RemoveRaftVoter, 0);
+    let view = remove_raft_voter::ResponseView::decode(body, 0).unwrap();
+    assert_eq!(view.error_code == 0, view.error_message.is_none());
+    code(view.error_code)
+}
+
+#[test]
+fn voters_come_and_go() {
+    use ErrorCode::*;
+    let mut world = World::of(2);
+    for version in 0..=1 {
+        let request = |voter_id, cluster_id: Option<&'static str>| add_raft_voter::Request {
+            cluster_id: cluster_id.map(Into::into),
+            timeout_ms: 1000,
+            voter_id,
+            ..Default::default()
+        };
+        let observer = OTHER.0 + 1;
+        assert_eq!(add_voter(&mut world, version, &request(observer, Some("cluster-1"))), None);
+        assert_eq!(add_voter(&mut world, version, &request(observer, Option::None)), None);
+        assert_eq!(add_voter(&mut world, version, &request(observer, Some("c"))), InconsistentClusterId);
+        assert_eq!(add_voter(&mut world, version, &request(OTHER.0, Option::None)), DuplicateVoter);
+        let hurried = add_raft_voter::Request { timeout_ms: -1, ..request(observer, Option::None) };
+        assert_eq!(add_voter(&mut world, version, &hurried), RequestTimedOut);
+    }
+    assert_eq!(remove_voter(&mut world, Some("cluster-1"), OTHER.0), None);
+    assert_eq!(remove_voter(&mut world, Some(""), OTHER.0), InconsistentClusterId);
+    assert_eq!(remove_voter(&mut world, Option::None, OTHER.0 + 1), VoterNotFound);
+}
+
+#[test]
+fn a_broker_is_forgotten_once() {
+    let mut world = World::of(2);
+    world.broker(OTHER);
+    let mut unregister = || {
+        let seen = world.call(0, &unregister_broker::Request { broker_id: OTHER.0 });
+        let body = seen.body(ApiKey::UnregisterBroker, 0);
+        let view = unregister_broker::ResponseView::decode(body, 0).unwrap();
+        (code(view.error_code), view.error_message.is_some())
+    };
+    assert_eq!(unregister(), (ErrorCode::None, false));
+    assert_eq!(unregister(), (ErrorCode::BrokerIdNotRegistered, true));
+    assert!(world.image().broker(OTHER).is_none());
+}
+
+#[test]
+fn features_have_one_level() {
+    use ErrorCode::*;
+    let mut world = World::of(1);
+    let mut update = |version: i16, max_version_level, allow_downgrade, upgrade_type| {
+        let feature = update_features::FeatureUpdateKey {
+            feature: "group.version".into(),
+            max_version_level,
+            allow_downgrade,
+            upgrade_type,
+        };
+        let request = update_features::Request { feature_updates: vec![feature], ..Default::default() };
+        let seen = world.call(version, &request);
+        let body = seen.body(ApiKey::UpdateFeatures, version);
+        let view = update_features::ResponseView::decode(body, version).unwrap();
+        let results = view.results.iter().map(|result| (result.feature.to_owned(), code(result.error_code)));
+        (code(view.error_code), results.collect::<Vec<_>>())
+    };
+    let each = vec![("group.version".to_owned(), None)];
+    assert_eq!(update(0, 1, false, 1), (None, each.clone()));
+    assert_eq!(update(1, 1, false, 1), (None, each));
+    assert_eq!(update(2, 1, false, 1), (None, vec![]));
+    assert_eq!(update(0, 0, true, 1), (InvalidUpdateVersion, vec![]));
+    assert_eq!(update(2, 2, false, 1), (InvalidUpdateVersion, vec![]));
+    assert_eq!(update(1, 1, false, 9), (InvalidUpdateVersion, vec![]));
 }
 
 type Elected = Vec<(String, Vec<(i32, ErrorCode)>)>;
@@ -176,32 +282,90 @@ fn nothing_is_elected_where_everything_is_led() {
     assert_eq!((code(error), results[0].1[0].1), (InvalidRequest, InvalidRequest));
 }
 
-#[test]
-fn replicas_stay_where_they_are() {
-    use ErrorCode::*;
-    let mut world = World::of(2);
-    world.topic("t", 1, &[]);
-    let mut alter = |version, partition_index, replicas: Option<Vec<i32>>| {
-        let partitions = vec![reassign::ReassignablePartition { partition_index, replicas }];
-        let topics = vec![reassign::ReassignableTopic { name: "t".into(), partitions }];
-        let seen = world.call(version, &reassign::Request { topics, ..Default::default() });
-        let body = seen.body(ApiKey::AlterPartitionReassignments, version);
-        let view = reassign::ResponseView::decode(body, version).unwrap();
-        assert_eq!((view.error_code, view.allow_replication_factor_change), (0, true));
-        let partition = view.responses.iter().next().unwrap().partitions.iter().next().unwrap();
-        assert_eq!(partition.error_code == 0, partition.error_message.is_none());
-        code(partition.error_code)
+fn reassigned(world: &mut World, version: i16, index: i32, replicas: Option<&[i32]>) -> ErrorCode {
+    let replicas = replicas.map(<[i32]>::to_vec);
+    let partitions = vec![reassign::ReassignablePartition { partition_index: index, replicas }];
+    let topics = vec![reassign::ReassignableTopic { name: "t".into(), partitions }];
+    let seen = world.call(version, &reassign::Request { topics, ..Default::default() });
+    let body = seen.body(ApiKey::AlterPartitionReassignments, version);
+    let view = reassign::ResponseView::decode(body, version).unwrap();
+    assert_eq!((view.error_code, view.allow_replication_factor_change), (0, true));
+    let partition = view.responses.iter().next().unwrap().partitions.iter().next().unwrap();
+    assert_eq!(
+        (partition.partition_index, partition.error_code == 0),
+        (index, partition.error_message.is_none())
+    );
+    code(partition.error_code)
+}
+
+/// Topic, partition, replicas, adding, removing.
+type Moves = Vec<(String, i32, Vec<i32>, Vec<i32>, Vec<i32>)>;
+
+fn moves(world: &mut World, asked: Option<&[(&'static str, &[i32])]>) -> Moves {
+    let topic = |&(name, indexes): &(&'static str, &[i32])| {
+        list_partition_reassignments::ListPartitionReassignmentsTopics {
+            name: name.into(),
+            partition_indexes: indexes.to_vec(),
+        }
     };
-    for version in [0, 1] {
-        assert_eq!(alter(version, 0, Some(vec![BROKER.0])), None);
-        assert_eq!(alter(version, 0, Some(vec![BROKER.0 + 1])), InvalidReplicaAssignment);
-        assert_eq!(alter(version, 0, Option::None), NoReassignmentInProgress);
-        assert_eq!(alter(version, 1, Option::None), UnknownTopicOrPartition);
-    }
-    let seen = world.call(0, &list_partition_reassignments::Request::default());
+    let topics = asked.map(|asked| asked.iter().map(topic).collect());
+    let seen = world.call(0, &list_partition_reassignments::Request { topics, ..Default::default() });
     let body = seen.body(ApiKey::ListPartitionReassignments, 0);
     let view = list_partition_reassignments::ResponseView::decode(body, 0).unwrap();
-    assert_eq!((view.error_code, view.topics.len()), (0, 0));
+    assert_eq!(view.error_code, 0);
+    let mut moves = Moves::new();
+    for topic in view.topics {
+        moves.extend(topic.partitions.iter().map(|p| {
+            let (adding, removing) = (p.adding_replicas.iter(), p.removing_replicas.iter());
+            let (name, replicas) = (topic.name.to_owned(), p.replicas.iter().collect());
+            (name, p.partition_index, replicas, adding.collect(), removing.collect())
+        }));
+    }
+    moves
+}
+
+#[test]
+fn replicas_move_and_the_move_can_be_called_off() {
+    use ErrorCode::*;
+    let mut world = World::of(2);
+    world.topic("t", 2, &[]);
+    let (here, there) = (BROKER.0, OTHER.0);
+    for version in [0, 1] {
+        assert_eq!(reassigned(&mut world, version, 0, Some(&[here])), None, "it is there already");
+        assert_eq!(reassigned(&mut world, version, 0, Some(&[there])), InvalidReplicaAssignment);
+        assert_eq!(reassigned(&mut world, version, 0, Option::None), NoReassignmentInProgress);
+        assert_eq!(reassigned(&mut world, version, 9, Option::None), UnknownTopicOrPartition);
+    }
+    world.broker(OTHER);
+    assert_eq!(moves(&mut world, Option::None), []);
+    assert_eq!(reassigned(&mut world, 1, 1, Some(&[there])), None);
+    let under_way = [("t".to_owned(), 1, vec![there, here], vec![there], vec![here])];
+    assert_eq!(moves(&mut world, Option::None), under_way);
+    assert_eq!(moves(&mut world, Some(&[("t", &[0, 1, 9]), ("u", &[0])])), under_way);
+    assert_eq!(moves(&mut world, Some(&[("t", &[0])])), []);
+    assert_eq!(moves(&mut world, Some(&[])), []);
+    assert!(
+        world.shards.iter().all(|shard| shard.image().topic("t").unwrap().partitions[1].is_reassigning())
+    );
+    assert_eq!(reassigned(&mut world, 1, 1, Option::None), None);
+    assert_eq!(moves(&mut world, Option::None), []);
+    assert_eq!(world.image().topic("t").unwrap().partitions[1].replicas, [BROKER]);
+}
+
+#[test]
+fn a_request_for_too_many_changes_is_refused_as_a_whole() {
+    let mut world = World::of(1);
+    world.topic("t", 1, &[]);
+    let partition = |partition_index| reassign::ReassignablePartition { partition_index, replicas: None };
+    let partitions = (0..10_001).map(partition).collect();
+    let topics = vec![reassign::ReassignableTopic { name: "t".into(), partitions }];
+    let seen = world.call(1, &reassign::Request { topics, ..Default::default() });
+    let body = seen.body(ApiKey::AlterPartitionReassignments, 1);
+    let view = reassign::ResponseView::decode(body, 1).unwrap();
+    assert_eq!((code(view.error_code), view.responses.len()), (ErrorCode::PolicyViolation, 0));
+    let indexes: Vec<i32> = (0..10_001).collect();
+    let (error, results) = elect(&mut world, 1, 0, Some(&[("t", &indexes)]));
+    assert_eq!((code(error), results[0].1.len()), (ErrorCode::PolicyViolation, 10_001));
 }
 
 #[test]

@@ -272,12 +272,8 @@ fn leader_epochs_are_compared() {
     let epoch = world.partition("t", 0).leader_epoch().0;
     let id = world.topic_id("t");
     let newer = model::LeaderEpoch(epoch + 1);
-    let state = replication::PartitionState {
-        leader: Some(super::world::BROKER),
-        leader_epoch: newer,
-        isr: vec![super::world::BROKER],
-    };
-    world.partition("t", 0).set_state(&state);
+    let state = replication::PartitionState::alone(super::world::BROKER, newer);
+    world.partition("t", 0).set_state(&state, model::Millis(0));
     for (asked, expected) in [
         (-1, ErrorCode::None),
         (epoch, ErrorCode::FencedLeaderEpoch),

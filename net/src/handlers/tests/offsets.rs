@@ -109,8 +109,8 @@ fn an_epoch_ends_where_the_next_begins() {
     let first = world.partition("t", 0).leader_epoch();
     let second = model::LeaderEpoch(first.0 + 1);
     let broker = super::world::BROKER;
-    let state = replication::PartitionState { leader: Some(broker), leader_epoch: second, isr: vec![broker] };
-    world.partition("t", 0).set_state(&state);
+    let state = replication::PartitionState::alone(broker, second);
+    world.partition("t", 0).set_state(&state, model::Millis(0));
     produce(&mut world, "t", 0, &batch(&["c"]));
     let mut ask = |current_leader_epoch, leader_epoch: i32| {
         let partition = offset_for_leader_epoch::OffsetForLeaderPartition {

@@ -16,14 +16,15 @@ use std::{
 
 use bytes::Bytes;
 use coordinator::{
-    BrokerConfig, Controller, Image, MetadataRecord, TopicConfig,
-    controller::{CreateTopic, RegisterBroker},
+    BrokerConfig, Controller, Image, MetadataRecord, Refusal, TopicConfig,
+    controller::{CreateTopic, Reassignment, RegisterBroker},
 };
 use engine::{
     Disk, Durability, LogConfig, Store, StoreOptions, disk::mem::MemDisk, index::IndexLimits, journal,
 };
 use model::{
-    BrokerId, ErrorCode, LeaderEpoch, Millis, PartitionIndex, ShardId, Timestamp, TopicId, TopicPartition,
+    BrokerId, ErrorCode, LeaderEpoch, Millis, Offset, PartitionIndex, ShardId, Timestamp, TopicId,
+    TopicPartition,
     batch::record::{Producer, batch_of},
 };
 use replication::{Partition, PartitionState, PartitionTable};
@@ -31,10 +32,11 @@ use rt::pages::PagePool;
 
 use crate::{
     clock::Clock,
-    control::{Outcome, Proposal},
+    control::{Outcome, Proposal, Reassign},
     handlers::{Step, dispatch},
     host::{Host, LogLevel, Loggers},
     mesh::{Link, Message},
+    quorum::{ChangeVoters, QuorumReplica, QuorumState, VoterChange},
     request::{Peer, Request},
     response::Response,
     shard::{Shard, ShardParts},
@@ -246,18 +248,14 @@ impl World {
         self.image().topic(name).unwrap().id
     }
 
-    /// Shard 0 leads the metadata log, as in the binary, in epoch 5.
-    pub(crate) fn open_metadata_log(&mut self) {
+    /// Another broker is there, usable and on another disk.
+    pub(crate) fn broker(&mut self, id: BrokerId) {
         let shard = self.shards[0].clone();
-        let open = async move {
-            let id = TopicPartition::METADATA;
-            let config = LogConfig::default();
-            let log = shard.store().open_log(id, "__cluster_metadata", config, None, WALL).await.unwrap();
-            let state =
-                PartitionState { leader: Some(BROKER), leader_epoch: LeaderEpoch(5), isr: vec![BROKER] };
-            shard.table().insert(Partition::new(BROKER, log, &state));
-        };
-        self.drive(open).expect("opens at once");
+        let mut asked = RegisterBroker::from_config(&shard.config(), [2; 16], "other");
+        (asked.id, asked.directory_id) = (id, [0xd2; 16]);
+        let proposal = Proposal::RegisterBroker(asked);
+        let outcome = self.drive(async move { shard.control().propose(proposal).await });
+        assert_eq!(outcome, Some(Outcome::RegisterBroker(Ok(()))));
     }
 
     /// Creates a topic and answers its id.
@@ -498,18 +496,53 @@ pub(crate) async fn follow(shard: Rc<Shard<MemDisk>>) {
                 let state = PartitionState {
                     leader: partition.leader,
                     leader_epoch: partition.leader_epoch,
+                    replicas: partition.replicas.clone(),
                     isr: partition.isr.clone(),
+                    isr_min: 1,
+                    partition_epoch: partition.partition_epoch,
                 };
                 match shard.table().find(id) {
                     Some(open) => open.log().set_config(config),
                     None => {
                         let log = shard.store().open_log(id, &topic.name, config, None, WALL).await.unwrap();
-                        shard.table().insert(Partition::new(BROKER, log, &state));
+                        shard.table().insert(Partition::new(BROKER, log, &state, NOW.get()));
                     }
                 }
             }
         }
         shard.apply_image(image);
+    }
+}
+
+fn reassignment(asked: &Reassign) -> Reassignment<'_> {
+    let Reassign { topic, partition, replicas } = asked;
+    Reassignment { topic, partition: *partition, replicas: replicas.clone() }
+}
+
+/// What every world's controller says of its quorum: broker 8 votes as well, and broker 9 follows and was never heard.
+pub(crate) fn quorum() -> QuorumState {
+    let replica = |id, end, at| QuorumReplica { id: BrokerId(id), end, last_fetch: at, last_caught_up: at };
+    let earlier = Timestamp(WALL.0 - 250);
+    QuorumState {
+        leader: BROKER,
+        epoch: LeaderEpoch(5),
+        high_watermark: Offset(40),
+        voters: vec![
+            replica(BROKER.0, Offset(42), Some(WALL)),
+            replica(BROKER.0 + 1, Offset(40), Some(earlier)),
+        ],
+        observers: vec![replica(BROKER.0 + 2, Offset::NONE, None)],
+    }
+}
+
+fn change_voters(asked: &ChangeVoters) -> Result<(), Refusal> {
+    let refuse = |code: ErrorCode| Err(Refusal::new(code, code.text()));
+    let votes = quorum().voters.iter().any(|voter| voter.id == asked.id);
+    match asked.change {
+        _ if asked.timeout.is_zero() => refuse(ErrorCode::RequestTimedOut),
+        VoterChange::Add if votes => refuse(ErrorCode::DuplicateVoter),
+        VoterChange::Remove if !votes => refuse(ErrorCode::VoterNotFound),
+        _ => Ok(()),
     }
 }
 
@@ -537,7 +570,7 @@ pub(crate) async fn control(shard: Rc<Shard<MemDisk>>) {
         TopicId(ids.to_be_bytes())
     };
     let asked = RegisterBroker::from_config(&shard.config(), [1; 16], "broker");
-    let registered = Controller::new(&shard.image(), &shard.config()).register_broker(&asked);
+    let registered = Controller::new(&shard.image(), &shard.config()).register_broker(&asked, false);
     publish(shard, registered.records).await;
     let inbox = shard.control().inbox().unwrap();
     loop {
@@ -574,7 +607,7 @@ fn decide(
             let (mut answers, mut records) = (vec![], vec![]);
             for name in names {
                 let decision = controller.auto_create(&name, new_id);
-                answers.push(decision.answer);
+                answers.push(decision.answer.map(drop));
                 records.extend(decision.records);
             }
             (Outcome::AutoCreate(answers), records)
@@ -603,5 +636,30 @@ fn decide(
             let decision = controller.allocate_producer_ids();
             (Outcome::ProducerIds(decision.answer), decision.records)
         }
+        Proposal::Reassign { partitions, allow_replication_factor_change } => {
+            let asked: Vec<_> = partitions.iter().map(reassignment).collect();
+            let decision = controller.reassign(&asked, allow_replication_factor_change);
+            (Outcome::Reassign(decision.answer), decision.records)
+        }
+        Proposal::Elect { partitions, election } => {
+            let asked: Vec<_> = partitions.iter().map(|(topic, index)| (topic.as_str(), *index)).collect();
+            let decision = controller.elect(&asked, election);
+            (Outcome::Elect(decision.answer), decision.records)
+        }
+        Proposal::UnregisterBroker(broker) => {
+            let decision = controller.unregister_broker(broker);
+            (Outcome::UnregisterBroker(decision.answer), decision.records)
+        }
+        Proposal::UpdateFeatures { updates, validate_only } => {
+            let decision = controller.update_features(&updates, validate_only);
+            (Outcome::UpdateFeatures(decision.answer), decision.records)
+        }
+        Proposal::RegisterBroker(asked) => {
+            let decision = controller.register_broker(&asked, false);
+            (Outcome::RegisterBroker(decision.answer), decision.records)
+        }
+        Proposal::DescribeQuorum => (Outcome::DescribeQuorum(quorum()), vec![]),
+        Proposal::ChangeVoters(asked) => (Outcome::ChangeVoters(change_voters(&asked)), vec![]),
+        other => unreachable!("no handler proposes {other:?} of its own"),
     }
 }

@@ -1,5 +1,6 @@
 //! The messages, a module per API. Generated from `net/schema`; edit that.
 
+pub mod add_raft_voter;
 pub mod alter_client_quotas;
 pub mod alter_configs;
 pub mod alter_partition_reassignments;
@@ -38,7 +39,10 @@ pub mod offset_delete;
 pub mod offset_fetch;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+pub mod remove_raft_voter;
 pub mod sync_group;
+pub mod unregister_broker;
+pub mod update_features;
 
 use super::api_key::ApiKey;
 use super::body::ApiFacts;
@@ -244,6 +248,12 @@ pub const APIS: &[ApiFacts] = &[
         flexible_from: describe_quorum::FLEXIBLE_FROM,
     },
     ApiFacts {
+        key: ApiKey::UpdateFeatures,
+        versions: update_features::VERSIONS,
+        listed_from: update_features::LISTED_FROM,
+        flexible_from: update_features::FLEXIBLE_FROM,
+    },
+    ApiFacts {
         key: ApiKey::DescribeCluster,
         versions: describe_cluster::VERSIONS,
         listed_from: describe_cluster::LISTED_FROM,
@@ -254,6 +264,12 @@ pub const APIS: &[ApiFacts] = &[
         versions: describe_producers::VERSIONS,
         listed_from: describe_producers::LISTED_FROM,
         flexible_from: describe_producers::FLEXIBLE_FROM,
+    },
+    ApiFacts {
+        key: ApiKey::UnregisterBroker,
+        versions: unregister_broker::VERSIONS,
+        listed_from: unregister_broker::LISTED_FROM,
+        flexible_from: unregister_broker::FLEXIBLE_FROM,
     },
     ApiFacts {
         key: ApiKey::ConsumerGroupHeartbeat,
@@ -278,6 +294,18 @@ pub const APIS: &[ApiFacts] = &[
         versions: describe_topic_partitions::VERSIONS,
         listed_from: describe_topic_partitions::LISTED_FROM,
         flexible_from: describe_topic_partitions::FLEXIBLE_FROM,
+    },
+    ApiFacts {
+        key: ApiKey::AddRaftVoter,
+        versions: add_raft_voter::VERSIONS,
+        listed_from: add_raft_voter::LISTED_FROM,
+        flexible_from: add_raft_voter::FLEXIBLE_FROM,
+    },
+    ApiFacts {
+        key: ApiKey::RemoveRaftVoter,
+        versions: remove_raft_voter::VERSIONS,
+        listed_from: remove_raft_voter::LISTED_FROM,
+        flexible_from: remove_raft_voter::FLEXIBLE_FROM,
     },
 ];
 
