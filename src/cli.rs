@@ -5,6 +5,9 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod cert;
+pub mod cluster;
+pub mod demo;
 pub mod group;
 
 const EXAMPLES: &str = "\
@@ -16,6 +19,7 @@ Examples:
   seq 1000 | tailrace produce logs                  a record a line
   tailrace consume logs -o beginning -e             everything that is there, then exit
   tailrace group describe readers                   how far a group is behind
+  tailrace demo                                     a cluster of three, on this machine
 
 Exit codes: 0 done, 1 it could not be done, 2 the command line or the configuration is wrong.";
 
@@ -83,6 +87,21 @@ pub enum Command {
         #[command(subcommand)]
         command: group::GroupCommand,
     },
+    /// Show how the cluster is, change who votes, move replicas and leadership
+    #[command(subcommand_required = true, arg_required_else_help = true, after_help = cluster::EXAMPLES)]
+    Cluster {
+        #[command(subcommand)]
+        command: cluster::ClusterCommand,
+    },
+    /// Make the certificates by which the brokers of a cluster know each other
+    #[command(subcommand_required = true, arg_required_else_help = true, after_help = cert::EXAMPLES)]
+    Cert {
+        #[command(subcommand)]
+        command: cert::CertCommand,
+    },
+    /// Run three brokers on this machine as a cluster, to try things out
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::DemoArgs),
     /// Send lines from a file or from standard input
     #[command(after_help = PRODUCE_EXAMPLES)]
     Produce(ProduceArgs),

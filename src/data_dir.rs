@@ -32,6 +32,7 @@ pub enum DataDirError {
     Foreign { path: PathBuf, found: String },
     InUse { path: PathBuf, pid: Option<u32> },
     OtherNode { path: PathBuf, theirs: BrokerId, ours: BrokerId },
+    OtherCluster { path: PathBuf, theirs: String, ours: String },
     BadMeta { path: PathBuf, source: PropertiesError },
 }
 
@@ -75,15 +76,20 @@ fn is_harmless(name: &OsStr) -> bool {
 
 impl Checked {
     /// Creates what is missing, takes the lock, and checks that the directory belongs to node `node`.
-    pub fn open(self, node: BrokerId) -> Result<DataDir, DataDirError> {
+    /// A new one becomes part of `cluster`, or begins a cluster of its own.
+    pub fn open(self, node: BrokerId, cluster: Option<&str>) -> Result<DataDir, DataDirError> {
         let path = &self.0;
         fs::create_dir_all(path).map_err(failed(path, "create"))?;
         let lock = lock(path)?;
         let meta = match fs::read(path.join(META_PROPERTIES_FILE)) {
             Ok(bytes) => check_meta(path, &bytes, node)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make_meta(path, node)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_meta(path, node, cluster)?,
             Err(error) => return Err(failed(path, "read")(error)),
         };
+        if let Some(ours) = cluster.filter(|&id| id != meta.cluster_id) {
+            let (theirs, ours) = (meta.cluster_id, ours.to_owned());
+            return Err(DataDirError::OtherCluster { path: path.to_owned(), theirs, ours });
+        }
         Ok(DataDir { path: path.to_owned(), meta, _lock: lock })
     }
 }
@@ -158,14 +164,15 @@ fn check_meta(path: &Path, bytes: &[u8], node: BrokerId) -> Result<MetaPropertie
     Ok(meta)
 }
 
-fn make_meta(path: &Path, node: BrokerId) -> Result<MetaProperties, DataDirError> {
-    let meta = MetaProperties { cluster_id: random_id(), node_id: node, directory_id: Some(random_id()) };
+fn make_meta(path: &Path, node: BrokerId, cluster: Option<&str>) -> Result<MetaProperties, DataDirError> {
+    let cluster_id = cluster.map_or_else(random_id, str::to_owned);
+    let meta = MetaProperties { cluster_id, node_id: node, directory_id: Some(random_id()) };
     replace(path, META_PROPERTIES_FILE, &meta.write())?;
     Ok(meta)
 }
 
 /// Kafka's form of a random id. None begins with a minus, which a command line would take for an option.
-fn random_id() -> String {
+pub fn random_id() -> String {
     let ids = std::iter::repeat_with(|| TopicId(*uuid::Uuid::new_v4().as_bytes()).to_string());
     ids.into_iter().find(|id| !id.starts_with('-')).expect("most ids do not")
 }
@@ -227,6 +234,12 @@ impl std::fmt::Display for DataDirError {
                  choose another directory with --data",
                 path.display()
             ),
+            Self::OtherCluster { path, theirs, ours } => write!(
+                f,
+                "the data directory {} belongs to cluster {theirs} and the certificates are of cluster {ours}; choose \
+                 another directory with --data, or the certificates of its own cluster",
+                path.display()
+            ),
             Self::BadMeta { path, source } => write!(
                 f,
                 "{} cannot be used: {source}; restore the file from a backup, or choose another directory with --data",
@@ -244,7 +257,7 @@ mod tests {
     use crate::scratch::Scratch;
 
     fn open(path: &Path, node: i32) -> Result<DataDir, DataDirError> {
-        DataDir::check(path)?.open(BrokerId(node))
+        DataDir::check(path)?.open(BrokerId(node), None)
     }
 
     /// The sentence for node 1, with DIR for the directory.

@@ -43,6 +43,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Some(Command::Serve(args)) => serve::run(args, loggers),
         Some(Command::Topic { command }) => Ok(cmd::topic::run(command)?),
         Some(Command::Group { command }) => Ok(cmd::group::run(command)?),
+        Some(Command::Cluster { command }) => Ok(cmd::cluster::run(command)?),
+        Some(Command::Demo(args)) => Ok(cmd::demo::run(args)?),
+        Some(Command::Cert { command }) => Ok(cmd::cert::run(command)?),
         Some(Command::Produce(args)) => Ok(cmd::produce::run(args)?),
         Some(Command::Consume(args)) => Ok(cmd::consume::run(args)?),
     }

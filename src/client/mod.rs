@@ -2,7 +2,7 @@
 //! with any Kafka broker and knows nothing of the one in this process.
 //!
 //! `connection` is one socket with the versions its broker speaks; `cluster` finds the broker that leads a partition;
-//! `admin` changes topics; `batch` and `producer` send; `consumer` reads and `format` prints; `groups` looks into groups
+//! `admin` changes topics; `quorum` and `reassignments` look at the cluster and change it; `batch` and `producer` send; `consumer` reads and `format` prints; `groups` looks into groups
 //! and moves their offsets, `waiting` and `log_dirs` measure. What it deliberately does not do: join a group, transactions,
 //! TLS, authentication.
 
@@ -18,6 +18,8 @@ pub mod log_dirs;
 pub mod offsets;
 pub mod partitioner;
 pub mod producer;
+pub mod quorum;
+pub mod reassignments;
 pub mod records;
 pub mod time;
 pub mod waiting;

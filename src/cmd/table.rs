@@ -45,6 +45,7 @@ pub fn bytes(count: i64) -> String {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Json {
     Null,
+    Flag(bool),
     Number(i64),
     Text(String),
     List(Vec<Self>),
@@ -60,6 +61,12 @@ impl Json {
 impl<T: Into<Json>> From<Option<T>> for Json {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl From<bool> for Json {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
     }
 }
 
@@ -85,6 +92,7 @@ impl std::fmt::Display for Json {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Null => f.write_str("null"),
+            Self::Flag(flag) => write!(f, "{flag}"),
             Self::Number(number) => write!(f, "{number}"),
             Self::Text(text) => quoted(text, f),
             Self::List(items) => {

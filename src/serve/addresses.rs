@@ -57,6 +57,13 @@ pub fn claim_metrics(config: &mut BrokerConfig) -> anyhow::Result<Vec<SocketAddr
     Ok(addresses)
 }
 
+/// Where to receive from other brokers: the first address of the name, every interface without one.
+pub fn resolve(listener: &Endpoint, option: &str) -> anyhow::Result<SocketAddr> {
+    let ips = candidates(listener, option)?;
+    let ip = ips.first().ok_or_else(|| anyhow!("{option}: the name {} has no address", listener.host))?;
+    Ok(SocketAddr::new(*ip, listener.port))
+}
+
 /// `option` is what sentences advise to change.
 fn claim_listener(listener: &Endpoint, option: &str) -> anyhow::Result<Vec<SocketAddr>> {
     let mut claimed: Vec<SocketAddr> = Vec::new();

@@ -1,116 +1,436 @@
-//! Where metadata is decided, on shard 0: one proposal at a time is judged over the present image, its records are
-//! appended to the metadata log like any produce, and once they are durable the next image goes to every shard.
+//! Where metadata is decided, on shard 0 of the broker that leads the consensus: one proposal at a time is judged over
+//! everything that is committed, its records go through the consensus, and once they are committed the next image goes
+//! to every shard of every broker.
 //!
 //! ```text
-//!   proposal -> Controller (pure) -> records -> __cluster_metadata-0 -> durable -> image -> every shard -> answer
+//!   proposal -+-> this broker is the controller:  Controller (pure) -> records -> consensus -> committed
+//!             +-> another one is:                 over its control lane, and back
+//!             +-> nobody is known to be:          waits
+//!   committed -> image -> every shard -> answer
 //! ```
-//! Nobody else appends to that log, and nobody else assumes who does.
 
-use std::{rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    time::Duration,
+};
 
-use anyhow::{Context, anyhow};
 use coordinator::{
     BrokerConfig, Controller, Image, MetadataRecord, Refusal,
-    controller::{RegisterBroker, names::METADATA_TOPIC},
+    controller::{Reassignment, Sessions},
+    raft::ProposeError,
 };
-use engine::{Disk, LogConfig, SharedLog, Store, index::IndexLimits};
-use model::{BrokerId, ErrorCode, LeaderEpoch, Millis, Offset, TopicId, TopicPartition};
-use net::{
-    Outcome, Proposal, Shard,
-    ask::{Acks, Answer, Ask, ProduceAsk, ProducePart},
-    control::CONTROL_SHARD,
+use engine::Disk;
+use model::{BrokerId, ErrorCode, LeaderEpoch, Millis, Offset, TopicId};
+use net::{Forwarded, Outcome, Proposal, Reassign, Responder, Shard, handlers};
+use rt::{notify::Notify, oneshot::Tx};
+
+use super::{
+    consensus::{Consensus, NotCommitted},
+    metadata_log,
+    peers::Peers,
 };
-use replication::{Partition, PartitionState};
 
-use super::metadata_log;
+pub mod calls;
+mod quorum;
+pub mod wire;
 
-/// Opens the metadata log for its new leader, this process.
-pub async fn open_log<D: Disk>(store: &Store<D>) -> anyhow::Result<SharedLog<D::File>> {
-    let index = IndexLimits { interval_bytes: 4096, index_bytes_max: 10 << 20 };
-    let config = LogConfig { segment_bytes: metadata_log::SEGMENT_BYTES, index, ..LogConfig::default() };
-    let opened =
-        store.open_log(TopicPartition::METADATA, METADATA_TOPIC, config, None, rt::timer::wall()).await;
-    let log = opened.context("the metadata log cannot be opened")?;
-    log.lead(LeaderEpoch(log.latest_epoch().map_or(0, |epoch| epoch.0 + 1)));
-    Ok(log)
+use calls::Calls;
+
+/// How long a proposal waits for a controller.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a look for a controller takes before it is looked for again.
+const LOOK: Duration = Duration::from_millis(200);
+/// Heartbeats that a broker may miss while the controller changes.
+const GRACE_HEARTBEATS: u32 = 3;
+/// Partitions that change their leader at once without need.
+const REBALANCED_MAX: usize = 1000;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What was decided, and the offset up to which the metadata must be known for it to hold.
+type Decided = (Outcome, Offset);
+
+type Settled = Result<Decided, Failed>;
+
+/// Why another try may go better.
+#[derive(Debug)]
+enum Failed {
+    /// Nothing came of it.
+    NotController,
+    /// It may hold, now or later.
+    Unknown,
+    /// The log takes no records.
+    Refused(Refusal),
 }
 
-/// The metadata log as a partition of this shard, so that appending to it and waiting for it is what it is everywhere.
-pub fn partition<D: Disk>(broker: BrokerId, log: SharedLog<D::File>) -> Partition<D> {
-    let leader_epoch = log.latest_epoch().unwrap_or(LeaderEpoch(0));
-    Partition::new(broker, log, &PartitionState { leader: Some(broker), leader_epoch, isr: vec![broker] })
+pub struct Control<D: Disk> {
+    shard: Rc<Shard<D>>,
+    consensus: Rc<Consensus<D>>,
+    calls: Option<Calls>,
+    queue: RefCell<VecDeque<(Proposal, Tx<Settled>)>>,
+    some: Notify,
+    /// Of the brokers, while this one is the controller.
+    sessions: RefCell<Option<(LeaderEpoch, Sessions)>>,
+    session_timeout: Duration,
+    heartbeat_interval: Duration,
+    /// Every shard acts on what is committed up to here.
+    published: Cell<Offset>,
+    some_published: Notify,
 }
 
-/// This broker enters the cluster, under a new incarnation. Before the pumps of the shard run, so it commits by itself.
-pub async fn register<D: Disk>(
-    store: &Store<D>,
-    log: &SharedLog<D::File>,
-    image: &Image,
-    config: &BrokerConfig,
-) -> anyhow::Result<Image> {
-    let asked = RegisterBroker::from_config(config, *uuid::Uuid::new_v4().as_bytes(), &host_name());
-    let decision = Controller::new(image, &config.with_dynamic(image)).register_broker(&asked);
-    decision.answer.map_err(|refusal| anyhow!("this broker cannot register: {}", refusal.message))?;
-    if decision.records.is_empty() {
-        return Ok(image.clone());
+impl<D: Disk> Control<D> {
+    pub fn new(shard: Rc<Shard<D>>, consensus: Rc<Consensus<D>>, peers: Option<Rc<Peers>>) -> Rc<Self> {
+        let millis = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        let session_timeout = millis(shard.config().broker_session_timeout_ms);
+        let heartbeat_interval = millis(shard.config().broker_heartbeat_interval_ms);
+        Rc::new(Self {
+            shard,
+            consensus,
+            calls: peers.map(Calls::new),
+            queue: RefCell::default(),
+            some: Notify::new(),
+            sessions: RefCell::default(),
+            session_timeout,
+            heartbeat_interval,
+            published: Cell::new(Offset::NONE),
+            some_published: Notify::new(),
+        })
     }
-    let now = rt::timer::wall();
-    let epoch = log.latest_epoch().unwrap_or(LeaderEpoch(0));
-    let batch = metadata_log::batch(&decision.records, now);
-    let appended = store.append(log, &batch, epoch, now).context("the metadata log takes no records")?;
-    while log.ends().acknowledged < appended.next_offset {
-        store.commit().await.map_err(|failed| anyhow!("the metadata log takes no records: {failed}"))?;
-    }
-    Ok(metadata_log::applied(image, appended.base_offset, &decision.records))
-}
 
-fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
-}
-
-/// Decides, for ever. One task, on shard 0.
-pub async fn run<D: Disk>(shard: Rc<Shard<D>>) {
-    let inbox = shard.control().inbox().expect("the control shard has it");
-    loop {
-        let (proposal, responder) = inbox.next().await;
-        responder.answer(carry_out(&shard, proposal).await);
+    pub fn consensus(&self) -> &Rc<Consensus<D>> {
+        &self.consensus
     }
-}
 
-async fn carry_out<D: Disk>(shard: &Rc<Shard<D>>, proposal: Proposal) -> Outcome {
-    let image = shard.image();
-    let (outcome, records) = decide(&image, &shard.config(), proposal, &mut random_id);
-    if records.is_empty() {
-        return outcome;
+    pub fn shard(&self) -> &Rc<Shard<D>> {
+        &self.shard
     }
-    match append(shard, &records).await {
-        Err(refusal) => Outcome::Failed(refusal),
-        Ok(base) => {
-            let next = metadata_log::applied(&image, base, &records);
-            shard.images().publish(Arc::new(next)).await;
-            outcome
+
+    pub fn start(self: &Rc<Self>) {
+        let this = self.clone();
+        rt::spawn(async move { this.run_inbox().await });
+        let this = self.clone();
+        rt::spawn(async move { this.run_decisions().await });
+        let this = self.clone();
+        rt::spawn(async move { this.run_publishing().await });
+        if self.calls.is_some() {
+            let this = self.clone();
+            rt::spawn(async move { this.run_sessions().await });
+            let this = self.clone();
+            rt::spawn(async move { this.run_rebalancing().await });
         }
     }
+
+    /// Takes what the shards of this broker propose, for ever.
+    async fn run_inbox(self: &Rc<Self>) {
+        let inbox = self.shard.control().inbox().expect("the control shard has it");
+        loop {
+            let (proposal, responder) = inbox.next().await;
+            let this = self.clone();
+            rt::spawn(async move { this.answer(proposal, responder).await });
+        }
+    }
+
+    async fn answer(self: Rc<Self>, proposal: Proposal, responder: Responder) {
+        responder.answer(self.propose(proposal).await);
+    }
+
+    /// Answers when the outcome holds on every shard of this broker.
+    pub async fn propose(self: &Rc<Self>, proposal: Proposal) -> Outcome {
+        match self.settle(proposal).await {
+            Ok((outcome, offset)) => {
+                self.known_everywhere(offset).await;
+                outcome
+            }
+            Err(refusal) => Outcome::Failed(refusal),
+        }
+    }
+
+    /// By whoever is the controller.
+    pub async fn settle(self: &Rc<Self>, proposal: Proposal) -> Result<Decided, Refusal> {
+        let deadline = rt::timer::now() + PATIENCE;
+        loop {
+            let changed = self.consensus.changed().wait();
+            let standing = self.consensus.standing();
+            let failed = match (standing.leader, &self.calls) {
+                _ if standing.active => match self.settle_here(proposal.clone()).await {
+                    Ok(decided) => return Ok(decided),
+                    Err(failed) => failed,
+                },
+                (Some(leader), Some(calls)) if leader != self.consensus.id() => {
+                    match calls.call(leader, &proposal).await {
+                        Ok(Some(decided)) => return Ok(decided),
+                        Ok(None) => Failed::NotController,
+                        Err(calls::CallError::NotSent(error)) => {
+                            tracing::debug!(broker = %leader, %error, "the controller cannot be reached");
+                            Failed::NotController
+                        }
+                        Err(calls::CallError::NotForOthers) => {
+                            let sentence = "This broker is not the controller; send it to the controller's.";
+                            return Err(Refusal::new(ErrorCode::NotController, sentence));
+                        }
+                        Err(calls::CallError::Unknown) => Failed::Unknown,
+                    }
+                }
+                (_, calls) => {
+                    let heard = rt::timer::timeout(LOOK, changed).await.is_some();
+                    if let (false, Proposal::RegisterBroker(_), Some(calls)) = (heard, &proposal, calls)
+                        && let Some(decided) = self.ask_around(calls, &proposal).await
+                    {
+                        return Ok(decided);
+                    }
+                    Failed::NotController
+                }
+            };
+            match failed {
+                Failed::Refused(refusal) => return Err(refusal),
+                // To do it twice might do harm; whoever asked knows better.
+                Failed::Unknown if !may_be_repeated(&proposal) => {
+                    let sentence = "The controller changed while it decided this; look whether it holds.";
+                    return Err(Refusal::new(ErrorCode::NotController, sentence));
+                }
+                Failed::Unknown | Failed::NotController if rt::timer::now() >= deadline => {
+                    let sentence =
+                        "No controller answers: a majority of the voters must be alive and connected.";
+                    return Err(Refusal::new(ErrorCode::NotController, sentence));
+                }
+                Failed::Unknown | Failed::NotController => rt::timer::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// A broker that has not registered is told by nobody who leads, because nobody knows where it is: it asks the voters
+    /// one after another.
+    async fn ask_around(&self, calls: &Calls, proposal: &Proposal) -> Option<Decided> {
+        let own = self.consensus.id();
+        let voters: Vec<BrokerId> = self.consensus.node().voters().iter().filter(|&id| id != own).collect();
+        for voter in voters {
+            match calls.call(voter, proposal).await {
+                Ok(Some(decided)) => return Some(decided),
+                Ok(None) => {}
+                Err(error) => tracing::debug!(broker = %voter, ?error, "it does not take the registration"),
+            }
+        }
+        None
+    }
+
+    /// As the controller. `Err`: this broker is not, or not any more.
+    async fn settle_here(self: &Rc<Self>, proposal: Proposal) -> Result<Decided, Failed> {
+        match proposal {
+            Proposal::Forward(forwarded) => return Ok(self.answer_forwarded(forwarded).await),
+            Proposal::DescribeQuorum => {
+                return Ok((Outcome::DescribeQuorum(self.quorum_state()), Offset::NONE));
+            }
+            Proposal::ChangeVoters(asked) => {
+                return Ok((Outcome::ChangeVoters(self.change_voters(asked).await), Offset::NONE));
+            }
+            _ => {}
+        }
+        let (tx, rx) = rt::oneshot();
+        self.queue.borrow_mut().push_back((proposal, tx));
+        self.some.wake_all();
+        rx.await.unwrap_or(Err(Failed::Unknown))
+    }
+
+    async fn answer_forwarded(&self, forwarded: Forwarded) -> Decided {
+        let frame = Box::pin(handlers::answer_forwarded(&self.shard, forwarded)).await;
+        (Outcome::Forward(frame), self.consensus.image().offset())
+    }
+
+    /// Of another broker, for its control lane: `None` if this one is not the controller.
+    pub async fn serve_call(self: &Rc<Self>, proposal: Proposal) -> Option<Decided> {
+        if !self.consensus.standing().active {
+            return None;
+        }
+        match self.settle_here(proposal).await {
+            Ok(decided) => Some(decided),
+            Err(Failed::NotController) => None,
+            Err(Failed::Unknown) => {
+                let sentence = "The controller changed while it decided this; look whether it holds.";
+                Some((Outcome::Failed(Refusal::new(ErrorCode::NotController, sentence)), Offset::NONE))
+            }
+            Err(Failed::Refused(refusal)) => Some((Outcome::Failed(refusal), Offset::NONE)),
+        }
+    }
+
+    /// One proposal after another, for ever.
+    async fn run_decisions(&self) {
+        loop {
+            let some = self.some.wait();
+            let next = self.queue.borrow_mut().pop_front();
+            match next {
+                None => some.await,
+                Some((proposal, answer)) => {
+                    let decided = self.decide(proposal).await;
+                    // Whoever asked may be gone; what was decided holds all the same.
+                    drop(answer.send(decided));
+                }
+            }
+        }
+    }
+
+    async fn decide(&self, proposal: Proposal) -> Result<Decided, Failed> {
+        if !self.consensus.standing().active {
+            return Err(Failed::NotController);
+        }
+        if let Proposal::Heartbeat(heartbeat) = &proposal {
+            self.heard(heartbeat.broker);
+        }
+        let (registers, ends) = match &proposal {
+            Proposal::RegisterBroker(asked) => (Some(asked.id), None),
+            Proposal::Fence(broker) | Proposal::UnregisterBroker(broker) => (None, Some(*broker)),
+            _ => (None, None),
+        };
+        let image = self.consensus.image();
+        let config = self.shard.config().with_dynamic(&image);
+        let is_live = |broker| self.is_live(broker);
+        let (outcome, records) = decide(&image, &config, proposal, &is_live, &mut random_id);
+        if records.is_empty() {
+            if let Some(broker) = ends {
+                self.forget(broker);
+            }
+            return Ok((outcome, image.offset()));
+        }
+        let count = i64::try_from(records.len()).expect("a request has few records");
+        match self.consensus.propose(records).await {
+            Ok(base) => {
+                if let Some(broker) = registers {
+                    self.heard(broker);
+                }
+                if let Some(broker) = ends {
+                    self.forget(broker);
+                }
+                Ok((outcome, base + (count - 1)))
+            }
+            Err(NotCommitted::Unknown) => Err(Failed::Unknown),
+            Err(NotCommitted::Refused(ProposeError::Busy)) => Err(Failed::Refused(Refusal::new(
+                ErrorCode::RequestTimedOut,
+                "Too many changes of the metadata wait to be committed; is a majority of the voters alive?",
+            ))),
+            Err(NotCommitted::Refused(_)) => Err(Failed::NotController),
+        }
+    }
+
+    fn heard(&self, broker: BrokerId) {
+        if let Some((_, sessions)) = &mut *self.sessions.borrow_mut() {
+            sessions.heard(broker, rt::timer::now());
+        }
+    }
+
+    fn forget(&self, broker: BrokerId) {
+        if let Some((_, sessions)) = &mut *self.sessions.borrow_mut() {
+            sessions.forget(broker);
+        }
+    }
+
+    fn is_live(&self, broker: BrokerId) -> bool {
+        let sessions = self.sessions.borrow();
+        sessions.as_ref().is_some_and(|(_, sessions)| sessions.is_live(broker, rt::timer::now()))
+    }
+
+    /// Fences whose session is over, for ever.
+    async fn run_sessions(&self) {
+        loop {
+            let changed = self.consensus.changed().wait();
+            let standing = self.consensus.standing();
+            if !standing.active {
+                self.sessions.borrow_mut().take();
+                changed.await;
+                continue;
+            }
+            let now = rt::timer::now();
+            for broker in self.expired(standing.epoch, now) {
+                tracing::info!(%broker, "its session is over");
+                let (tx, rx) = rt::oneshot();
+                self.queue.borrow_mut().push_back((Proposal::Fence(broker), tx));
+                self.some.wake_all();
+                drop(rx.await);
+            }
+            let next = self.sessions.borrow().as_ref().and_then(|(_, sessions)| sessions.next_deadline());
+            let wait = next.map_or(self.session_timeout, |at| at.since(rt::timer::now()));
+            let _ = rt::timer::timeout(wait.max(Duration::from_millis(1)), changed).await;
+        }
+    }
+
+    /// A controller that is new to it gives everybody time to find it, which takes a few heartbeats.
+    fn expired(&self, epoch: LeaderEpoch, now: Millis) -> Vec<BrokerId> {
+        let mut sessions = self.sessions.borrow_mut();
+        if sessions.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            let image = self.consensus.image();
+            let alive = image.brokers().filter(|broker| !broker.fenced).map(|broker| broker.id);
+            let given = (self.heartbeat_interval * GRACE_HEARTBEATS).min(self.session_timeout);
+            let spent = u64::try_from((self.session_timeout - given).as_millis()).unwrap_or(0);
+            let began = Millis(now.0.saturating_sub(spent));
+            *sessions = Some((epoch, Sessions::new(alive, self.session_timeout, began)));
+        }
+        let (_, sessions) = sessions.as_mut().expect("set above");
+        sessions.expired(now)
+    }
+
+    /// Gives leadership back to preferred replicas, for ever.
+    async fn run_rebalancing(&self) {
+        loop {
+            let config = self.shard.config();
+            let seconds = u64::try_from(config.leader_imbalance_check_interval_seconds).unwrap_or(0).max(1);
+            rt::timer::sleep(Duration::from_secs(seconds)).await;
+            if config.auto_leader_rebalance_enable && self.consensus.standing().active {
+                let (tx, rx) = rt::oneshot();
+                self.queue.borrow_mut().push_back((Proposal::Rebalance, tx));
+                self.some.wake_all();
+                drop(rx.await);
+            }
+        }
+    }
+
+    /// Takes what is committed to every shard, for ever.
+    async fn run_publishing(&self) {
+        loop {
+            let changed = self.consensus.changed().wait();
+            let image = self.consensus.image();
+            if image.offset() > self.published.get() {
+                if let Some(calls) = &self.calls {
+                    calls.peers().follow(image.clone());
+                }
+                let offset = image.offset();
+                self.shard.images().publish(image).await;
+                self.published.set(offset);
+                self.some_published.wake_all();
+            } else {
+                changed.await;
+            }
+        }
+    }
+
+    /// Returns when every shard of this broker acts on the metadata up to there.
+    pub async fn known_everywhere(&self, offset: Offset) {
+        loop {
+            let published = self.some_published.wait();
+            if self.published.get() >= offset {
+                return;
+            }
+            published.await;
+        }
+    }
+
+    pub fn published(&self) -> Offset {
+        self.published.get()
+    }
+
+    /// Wakes when every shard acts on more.
+    pub fn some_published(&self) -> &Notify {
+        &self.some_published
+    }
 }
 
-/// Returns when the records are durable. There is no deadline: once they are appended they may hold after a restart,
-/// so to go on without them would be to decide over an image that is not so.
-async fn append<D: Disk>(shard: &Rc<Shard<D>>, records: &[MetadataRecord]) -> Result<Offset, Refusal> {
-    let batch = metadata_log::batch(records, shard.clock().wall()).into();
-    let part = ProducePart { id: TopicPartition::METADATA, batch, isr_min: 0 };
-    let ask = ProduceAsk { acks: Acks::All, deadline: Millis(u64::MAX), parts: vec![part] };
-    let code = match shard.asks().ask(CONTROL_SHARD, Ask::Produce(ask)).await {
-        Some(Answer::Produce(produced)) => match produced.first() {
-            Some(produced) if produced.code == ErrorCode::None => return Ok(produced.base_offset),
-            Some(produced) => produced.code,
-            None => ErrorCode::UnknownServerError,
-        },
-        _ => ErrorCode::UnknownServerError,
-    };
-    tracing::error!(?code, "the metadata log takes no records");
-    Err(Refusal::new(code, "The metadata log takes no records now; see the broker's log."))
+fn may_be_repeated(proposal: &Proposal) -> bool {
+    matches!(
+        proposal,
+        Proposal::RegisterBroker(_)
+            | Proposal::Heartbeat(_)
+            | Proposal::AlterPartition(_)
+            | Proposal::ProducerIds
+            | Proposal::AutoCreate(_)
+    )
 }
 
 fn random_id() -> TopicId {
@@ -122,6 +442,7 @@ fn decide(
     image: &Image,
     config: &BrokerConfig,
     proposal: Proposal,
+    is_live: &dyn Fn(BrokerId) -> bool,
     new_id: &mut dyn FnMut() -> TopicId,
 ) -> (Outcome, Vec<MetadataRecord>) {
     let controller = Controller::new(image, config);
@@ -148,9 +469,48 @@ fn decide(
         Proposal::AlterClientQuotas { requests, validate_only } => {
             decided!(Outcome::AlterClientQuotas, controller.alter_client_quotas(&requests, validate_only))
         }
+        Proposal::Reassign { partitions, allow_replication_factor_change } => {
+            let asked: Vec<_> = partitions.iter().map(reassignment).collect();
+            decided!(Outcome::Reassign, controller.reassign(&asked, allow_replication_factor_change))
+        }
+        Proposal::Elect { partitions, election } => {
+            let asked: Vec<_> = partitions.iter().map(|(topic, index)| (topic.as_str(), *index)).collect();
+            decided!(Outcome::Elect, controller.elect(&asked, election))
+        }
+        Proposal::UnregisterBroker(broker) => {
+            decided!(Outcome::UnregisterBroker, controller.unregister_broker(broker))
+        }
+        Proposal::UpdateFeatures { updates, validate_only } => {
+            decided!(Outcome::UpdateFeatures, controller.update_features(&updates, validate_only))
+        }
         Proposal::ProducerIds => decided!(Outcome::ProducerIds, controller.allocate_producer_ids()),
         Proposal::AutoCreate(names) => auto_create(image, config, &names, new_id),
+        Proposal::RegisterBroker(asked) => {
+            decided!(Outcome::RegisterBroker, {
+                // Who holds the directory's lock is no second broker: the other one is dead.
+                let same = image.broker(asked.id).is_some_and(|b| b.directory_id == asked.directory_id);
+                controller.register_broker(&asked, !same && is_live(asked.id))
+            })
+        }
+        Proposal::Heartbeat(heartbeat) => decided!(Outcome::Heartbeat, controller.heartbeat(&heartbeat)),
+        Proposal::AlterPartition(asked) => {
+            let decision = controller.alter_partition(&asked);
+            let code = |part: &Result<_, Refusal>| part.as_ref().err().map_or(ErrorCode::None, |no| no.code);
+            let codes = decision.answer.map(|parts| parts.iter().map(code).collect());
+            (Outcome::AlterPartition(codes), decision.records)
+        }
+        Proposal::Fence(broker) => (Outcome::Fence, controller.fence(broker).records),
+        Proposal::Rebalance => (Outcome::Rebalance, controller.preferred_imbalance(REBALANCED_MAX).records),
+        Proposal::Forward(_) => unreachable!("it is answered by handlers, which propose what is in it"),
+        Proposal::DescribeQuorum | Proposal::ChangeVoters(_) => {
+            unreachable!("the consensus answers it, not the controller")
+        }
     }
+}
+
+fn reassignment(asked: &Reassign) -> Reassignment<'_> {
+    let Reassign { topic, partition, replicas } = asked;
+    Reassignment { topic, partition: *partition, replicas: replicas.clone() }
 }
 
 /// Topics one by one, each over an image that has those before it: two names may collide with each other.
@@ -165,71 +525,11 @@ fn auto_create(
     for name in names {
         let decision = Controller::new(&working, config).auto_create(name, new_id);
         working = metadata_log::applied(&working, working.offset() + 1, &decision.records);
-        answers.push(decision.answer);
+        answers.push(decision.answer.map(drop));
         records.extend(decision.records);
     }
     (Outcome::AutoCreate(answers), records)
 }
 
 #[cfg(test)]
-mod tests {
-    use coordinator::controller::{CreateTopic, TopicRef};
-
-    use super::*;
-
-    fn world() -> (Image, BrokerConfig) {
-        let config = BrokerConfig::default();
-        let asked = RegisterBroker::from_config(&config, [1; 16], "here");
-        let image = Image::new("c");
-        let records = Controller::new(&image, &config).register_broker(&asked).records;
-        (metadata_log::applied(&image, Offset(0), &records), config)
-    }
-
-    fn ids() -> impl FnMut() -> TopicId {
-        let mut next = 0;
-        move || {
-            next += 1;
-            TopicId([next; 16])
-        }
-    }
-
-    #[test]
-    fn what_is_decided_can_be_applied() {
-        let (image, config) = world();
-        let mut new_id = ids();
-        let topic =
-            CreateTopic { name: "a".into(), partitions: 2, replication_factor: 1, ..Default::default() };
-        let create = Proposal::CreateTopics { topics: vec![topic], validate_only: false };
-        let (outcome, records) = decide(&image, &config, create, &mut new_id);
-        let Outcome::CreateTopics(answers) = outcome else { panic!("{outcome:?}") };
-        assert_eq!(answers[0].as_ref().unwrap().id, TopicId([1; 16]));
-        let image = metadata_log::applied(&image, Offset(10), &records);
-        assert_eq!(image.topic("a").unwrap().partitions.len(), 2);
-        let delete = Proposal::DeleteTopics(vec![TopicRef::Name("a".into()), TopicRef::Name("b".into())]);
-        let (outcome, records) = decide(&image, &config, delete, &mut new_id);
-        let Outcome::DeleteTopics(answers) = outcome else { panic!("{outcome:?}") };
-        assert!(answers[0].is_ok() && answers[1].is_err());
-        let image = metadata_log::applied(&image, Offset(20), &records);
-        assert!(image.topic("a").is_none());
-    }
-
-    #[test]
-    fn topics_that_collide_with_each_other_are_not_both_created() {
-        let (image, config) = world();
-        let names = ["a.b", "a_b", "c", "c"].map(str::to_owned).to_vec();
-        let (outcome, records) = decide(&image, &config, Proposal::AutoCreate(names), &mut ids());
-        let Outcome::AutoCreate(answers) = outcome else { panic!("{outcome:?}") };
-        assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true, false]);
-        let image = metadata_log::applied(&image, Offset(5), &records);
-        assert_eq!(image.topics().len(), 2);
-    }
-
-    #[test]
-    fn producer_ids_never_come_twice() {
-        let (image, config) = world();
-        let (first, records) = decide(&image, &config, Proposal::ProducerIds, &mut ids());
-        let image = metadata_log::applied(&image, Offset(1), &records);
-        let (second, _) = decide(&image, &config, Proposal::ProducerIds, &mut ids());
-        assert_ne!(first, second);
-    }
-}
+mod tests;

@@ -1,34 +1,73 @@
-//! The metadata log `__cluster_metadata-0`: record batches whose values are metadata records. Read from its segments at
-//! the start, when they are whole and no store has it open yet; written by `control` like any other partition.
+//! The metadata log `__cluster_metadata-0`: record batches whose values are metadata records, and between them control
+//! batches that say who led from there on, and who the voters are. Read from its segments at the start, when they are
+//! whole and no store has it open yet; written by `consensus`.
 
 use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, anyhow, bail};
-use coordinator::{Image, MetadataRecord, controller::names::METADATA_TOPIC};
-use engine::properties::names::{FileState, SegmentFile, SegmentFileName, dir_name};
+use coordinator::{
+    Image, MetadataRecord,
+    controller::names::METADATA_TOPIC,
+    metadata::Topic,
+    raft::{Entry, Payload, Position, Voters},
+};
+use engine::{
+    Disk, LogConfig, SharedLog, Store,
+    index::IndexLimits,
+    properties::names::{FileState, SegmentFile, SegmentFileName, dir_name},
+};
 use model::{
-    BatchView, Compression, Offset, Timestamp, TopicId, TopicPartition,
+    BatchView, BrokerId, Compression, Offset, Timestamp, TopicId, TopicPartition,
     batch::record::{Producer, Records, batch_of},
 };
 
-/// Small segments, because the log is read as a whole.
-pub const SEGMENT_BYTES: u64 = 64 << 20;
+use super::{control_records, metadata_snapshot::Snapshots};
 
-/// Everything the log says.
-#[derive(Debug)]
-pub struct Loaded {
-    pub image: Image,
-    /// Topics that were deleted; their folders may still be there.
-    pub removed: BTreeSet<TopicId>,
+/// Small segments, because the log is read as a whole.
+const SEGMENT_BYTES: u64 = 64 << 20;
+
+/// The log as its writer, the consensus, has it.
+pub async fn open<D: Disk>(store: &Store<D>) -> anyhow::Result<SharedLog<D::File>> {
+    let index = IndexLimits { interval_bytes: 4096, index_bytes_max: 10 << 20 };
+    let config = LogConfig { segment_bytes: SEGMENT_BYTES, index, ..LogConfig::default() };
+    let opened =
+        store.open_log(TopicPartition::METADATA, METADATA_TOPIC, config, None, rt::timer::wall()).await;
+    opened.context("the metadata log cannot be opened")
 }
 
-pub fn load(data_dir: &Path, cluster_id: &str) -> anyhow::Result<Loaded> {
+/// Everything the log says, committed or not.
+#[derive(Debug)]
+pub struct Loaded {
+    /// For the names of topics: the last records may turn out not to hold.
+    pub image: Image,
+    /// Topics that were deleted for certain; their folders may still be there.
+    pub removed: BTreeSet<TopicId>,
+    /// Topics of which that is not certain, as they were.
+    pub perhaps_removed: Vec<Arc<Topic>>,
+    /// Where the last snapshot ends, and who voted there.
+    pub start: Position,
+    pub voters: Option<Voters>,
+    /// Everything below `start`.
+    pub snapshot: Image,
+    pub entries: Vec<Entry>,
+    committed: Offset,
+}
+
+/// Everything below `committed` holds for certain.
+pub fn load(data_dir: &Path, cluster_id: &str, committed: Offset) -> anyhow::Result<Loaded> {
     let dir = data_dir.join(dir_name(METADATA_TOPIC, TopicPartition::METADATA.partition));
-    let mut loaded = Loaded { image: Image::new(cluster_id), removed: BTreeSet::new() };
+    let mut loaded = Loaded::new(cluster_id, committed);
+    if let Some(snapshot) = Snapshots::new(data_dir).load(cluster_id)? {
+        loaded.start = snapshot.end;
+        loaded.voters = Some(snapshot.voters);
+        loaded.image = snapshot.image.clone();
+        loaded.snapshot = snapshot.image;
+    }
     for path in segments(&dir)? {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         loaded.take(&bytes).with_context(|| {
@@ -56,20 +95,43 @@ fn segments(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 impl Loaded {
+    fn new(cluster_id: &str, committed: Offset) -> Self {
+        Self {
+            image: Image::new(cluster_id),
+            snapshot: Image::new(cluster_id),
+            start: Position::default(),
+            voters: None,
+            removed: BTreeSet::new(),
+            perhaps_removed: Vec::new(),
+            entries: Vec::new(),
+            committed,
+        }
+    }
+
     fn take(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
         while !bytes.is_empty() {
             let batch = BatchView::check(bytes)?;
             let header = batch.header();
-            if header.is_control() || header.compression() != Ok(Compression::None) {
-                bail!("it was written by Apache Kafka's controller, whose records are not understood here");
+            let (base, epoch) = (header.base_offset(), header.leader_epoch());
+            let next = self.entries.last().map_or(self.start.offset, Entry::next);
+            if base < next {
+                // The snapshot has it.
+                bytes = &bytes[batch.bytes().len()..];
+                continue;
             }
-            for record in Records::new(batch.payload(), header.record_count()) {
-                let record = record?;
-                let offset = header.base_offset() + i64::from(record.offset_delta);
-                let value =
-                    record.value.ok_or_else(|| anyhow!("the record at offset {offset} has no value"))?;
-                self.apply(offset, &MetadataRecord::decode(value)?)?;
+            if base > next {
+                bail!("offsets {next} to {base} are missing");
             }
+            let payload = if header.is_control() {
+                control_records::read(&batch)?
+            } else {
+                let bytes: Arc<[u8]> = batch.bytes().into();
+                for (offset, record) in records(base, &bytes)? {
+                    self.apply(offset, &record)?;
+                }
+                Payload::Records { bytes, count: header.record_count().unsigned_abs() }
+            };
+            self.entries.push(Entry { base, epoch, payload });
             bytes = &bytes[batch.bytes().len()..];
         }
         Ok(())
@@ -77,10 +139,42 @@ impl Loaded {
 
     fn apply(&mut self, offset: Offset, record: &MetadataRecord) -> anyhow::Result<()> {
         if let MetadataRecord::RemoveTopic(removed) = record {
-            self.removed.insert(removed.id);
+            if offset < self.committed {
+                self.removed.insert(removed.id);
+            } else {
+                self.perhaps_removed.extend(self.image.topic_by_id(removed.id).cloned());
+            }
         }
         Ok(self.image.apply(offset, record)?)
     }
+}
+
+/// The records of one batch, of which the first has offset `base`.
+pub fn records(base: Offset, batch: &[u8]) -> anyhow::Result<Vec<(Offset, MetadataRecord)>> {
+    let batch = BatchView::check(batch)?;
+    let header = batch.header();
+    if header.is_control() || header.compression() != Ok(Compression::None) {
+        bail!("it was written by Apache Kafka's controller, whose records are not understood here");
+    }
+    let mut records = Vec::new();
+    for record in Records::new(batch.payload(), header.record_count()) {
+        let record = record?;
+        let offset = base + i64::from(record.offset_delta);
+        let value = record.value.ok_or_else(|| anyhow!("the record at offset {offset} has no value"))?;
+        records.push((offset, MetadataRecord::decode(value)?));
+    }
+    Ok(records)
+}
+
+/// The entry as it stands in the log: with its offset and its epoch, which `leader` led.
+pub fn batch_of_entry(entry: &Entry, leader: BrokerId, now: Timestamp) -> Vec<u8> {
+    let mut bytes = match &entry.payload {
+        Payload::Records { bytes, .. } => bytes.to_vec(),
+        Payload::LeaderChange => control_records::leader_change(leader, now),
+        Payload::Voters(voters) => control_records::voters(voters, now),
+    };
+    model::batch::stamp(&mut bytes, entry.base, entry.epoch);
+    bytes
 }
 
 /// One batch: the records are there together or not at all.
@@ -122,12 +216,12 @@ mod tests {
         let dir = Scratch::new();
         let log = dir.join("__cluster_metadata-0");
         fs::create_dir_all(&log).unwrap();
-        assert_eq!(load(&dir, "c").unwrap().image, Image::new("c"));
+        assert_eq!(load(&dir, "c", Offset(i64::MAX)).unwrap().image, Image::new("c"));
         fs::write(log.join("00000000000000000000.log"), stamped(0, &[topic(1), topic(2)])).unwrap();
         let removal = MetadataRecord::RemoveTopic(RemoveTopicRecord { id: TopicId([1; 16]) });
         fs::write(log.join("00000000000000000002.log"), stamped(2, &[removal])).unwrap();
         fs::write(log.join("leader-epoch-checkpoint"), "0\n0\n").unwrap();
-        let loaded = load(&dir, "c").unwrap();
+        let loaded = load(&dir, "c", Offset(i64::MAX)).unwrap();
         assert_eq!(loaded.image.offset(), Offset(2));
         assert_eq!(loaded.image.topics().map(|t| &*t.name).collect::<Vec<_>>(), ["topic-2"]);
         assert_eq!(loaded.removed, BTreeSet::from([TopicId([1; 16])]));
@@ -135,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_log_that_is_not_ours_is_refused() {
-        let mut loaded = Loaded { image: Image::new("c"), removed: BTreeSet::new() };
+        let mut loaded = Loaded::new("c", Offset(i64::MAX));
         let error = loaded.take(&stamped(0, &[topic(1)])[..40]).unwrap_err();
         assert!(error.to_string().starts_with("the batch is cut short"), "{error}");
         let twice = loaded.take(&stamped(0, &[topic(1), topic(1)])).unwrap_err();

@@ -20,6 +20,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use coordinator::{BrokerConfig, metadata::SecurityProtocol};
 use net::Host;
+use replication::transport::Identity;
 use rt::{ExecutorOptions, MeshBuilder, preflight};
 
 use crate::{
@@ -33,19 +34,29 @@ use crate::{
 mod addresses;
 mod checkpoints;
 mod cleaner;
+mod consensus;
 mod control;
+mod control_records;
 mod housekeeping;
+mod in_sync;
+mod membership;
 mod memory;
 mod metadata_log;
+mod metadata_snapshot;
+mod news;
+mod outbox;
 mod partitions;
+mod peers;
 mod process;
+mod quorum_state;
 mod recover;
 mod removals;
 mod retention;
 mod shard;
+mod snapshot_lane;
 mod stray;
 
-use process::{Plan, Process};
+use process::{Cluster, Plan, Process};
 
 /// Returns after a stop in order.
 pub fn run(args: &ServeArgs, loggers: Arc<ProcessLoggers>) -> Result<(), Failure> {
@@ -58,7 +69,9 @@ pub fn run(args: &ServeArgs, loggers: Arc<ProcessLoggers>) -> Result<(), Failure
     let checked = DataDir::check(path)?;
     let bound = addresses::claim(&mut config)?;
     let metrics = addresses::claim_metrics(&mut config)?;
-    let dir = checked.open(config.node_id)?;
+    let cluster = cluster(&config)?;
+    let cluster_id = cluster.as_ref().map(|cluster| cluster.identity.cluster_id());
+    let dir = checked.open(config.node_id, cluster_id)?;
     let report = preflight::preflight(path, args.shards.map_or(0, usize::from))?;
     let shard_count = args.shards.map_or(report.cores, usize::from);
     if report.crowded {
@@ -72,6 +85,8 @@ pub fn run(args: &ServeArgs, loggers: Arc<ProcessLoggers>) -> Result<(), Failure
         // Clients are shown it, and whoever moves replicas names it.
         data_dir: std::path::absolute(path).context("the data directory's path")?,
         cluster_id: dir.cluster_id().to_owned(),
+        cluster,
+        incarnation: *uuid::Uuid::new_v4().as_bytes(),
         host: Host { directory_id: dir.directory_id(), loggers },
         clean,
         bound,
@@ -89,6 +104,22 @@ pub fn run(args: &ServeArgs, loggers: Arc<ProcessLoggers>) -> Result<(), Failure
         tracing::info!("stopped");
     }
     Ok(())
+}
+
+/// What the configuration says of other brokers, and the certificates that they know this one by.
+fn cluster(config: &BrokerConfig) -> anyhow::Result<Option<Cluster>> {
+    let Some(quorum) = config.quorum.clone() else { return Ok(None) };
+    let identity = Identity::load(Path::new(&quorum.certificates))?;
+    if identity.broker() != config.node_id {
+        bail!(
+            "cluster.certificates: {} is for broker {} and this is broker {}; make its own with 'tailrace cert node'",
+            quorum.certificates,
+            identity.broker(),
+            config.node_id
+        );
+    }
+    let address = addresses::resolve(&quorum.listener, "cluster.listener")?;
+    Ok(Some(Cluster { quorum, identity, address }))
 }
 
 fn check_supported(config: &BrokerConfig) -> anyhow::Result<()> {

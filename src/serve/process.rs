@@ -12,9 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use coordinator::BrokerConfig;
+use coordinator::{BrokerConfig, Quorum};
 use model::{Offset, PartitionIndex};
 use net::{Admission, Host};
+use replication::transport::Identity;
 
 use super::{
     addresses::Bound,
@@ -29,6 +30,10 @@ pub struct Plan {
     pub config: BrokerConfig,
     pub data_dir: PathBuf,
     pub cluster_id: String,
+    /// `None`: a broker alone.
+    pub cluster: Option<Cluster>,
+    /// Random: this start of the process among all.
+    pub incarnation: [u8; 16],
     pub host: Host,
     /// The last stop was in order.
     pub clean: bool,
@@ -41,6 +46,14 @@ pub struct Plan {
     pub started: Instant,
 }
 
+/// How this broker is one of several.
+pub struct Cluster {
+    pub quorum: Quorum,
+    pub identity: Identity,
+    /// Of shard 0; the port of every other shard follows.
+    pub address: SocketAddr,
+}
+
 pub struct Process {
     pub plan: Plan,
     pub admission: Arc<Admission>,
@@ -50,6 +63,8 @@ pub struct Process {
     /// How far logs are compacted; known before that.
     cleaned: OnceLock<CleanerOffsets>,
     failed: Mutex<mpsc::Sender<anyhow::Result<()>>>,
+    entered: AtomicBool,
+    left: AtomicBool,
     drained: AtomicUsize,
     closed: Mutex<Vec<ClosedLog>>,
     unfinished: AtomicBool,
@@ -79,6 +94,8 @@ impl Process {
             log_starts: OnceLock::new(),
             cleaned: OnceLock::new(),
             failed: Mutex::new(failed),
+            entered: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             drained: AtomicUsize::new(0),
             closed: Mutex::default(),
             unfinished: AtomicBool::new(false),
@@ -111,6 +128,30 @@ impl Process {
         let failed = self.failed.lock().expect("nobody panics while sending");
         // The main thread may have left with another shard's failure.
         let _ = failed.send(Err(error));
+    }
+
+    /// Shard 0: this broker is part of its cluster, and every shard has its partitions.
+    pub fn set_entered(&self) {
+        self.entered.store(true, Ordering::Release);
+    }
+
+    /// Returns when clients may come: whichever shard they come to, the partitions of all are there.
+    pub async fn meet_entered(&self) {
+        while !self.entered.load(Ordering::Acquire) {
+            rt::timer::sleep(MEETING_PAUSE).await;
+        }
+    }
+
+    /// Shard 0: others lead what this broker led, or it need not wait for that.
+    pub fn set_left(&self) {
+        self.left.store(true, Ordering::Release);
+    }
+
+    /// Returns when the broker has taken leave of its cluster: until then every shard serves.
+    pub async fn meet_left(&self) {
+        while !self.left.load(Ordering::Acquire) {
+            rt::timer::sleep(MEETING_PAUSE).await;
+        }
     }
 
     /// This shard asks nothing of others any more. Returns when none does.

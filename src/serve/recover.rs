@@ -6,13 +6,13 @@
 use std::{fs, path::Path, time::Instant};
 
 use anyhow::Context;
-use coordinator::{Image, controller::names::METADATA_TOPIC};
+use coordinator::{controller::names::METADATA_TOPIC, metadata::Topic};
 use engine::{
     disk::ring::RingDisk,
     recovery::{Recovery, RecoveryError},
     store::JOURNAL_DIR,
 };
-use model::{BrokerId, PartitionIndex, TopicPartition};
+use model::{BrokerId, Offset, PartitionIndex, TopicPartition};
 use rt::pages::PagePool;
 
 use super::{
@@ -24,7 +24,7 @@ use crate::status_line::StatusLine;
 
 /// What the rest of the start needs to know.
 pub struct Recovered {
-    pub image: Image,
+    pub loaded: Loaded,
     pub log_starts: LogStarts,
     pub cleaned: CleanerOffsets,
 }
@@ -35,13 +35,16 @@ pub async fn run(
     data_dir: &Path,
     cluster_id: &str,
     broker: BrokerId,
+    committed: Offset,
 ) -> anyhow::Result<Recovered> {
     let started = Instant::now();
     let recovery = Recovery::scan(disk, pages, data_dir).await?;
     recovery.restore(TopicPartition::METADATA, METADATA_TOPIC).await?;
-    let Loaded { image, removed } = metadata_log::load(data_dir, cluster_id)?;
-    stray::sort_out(data_dir, &image, &removed)?;
-    let logs = hosted(&image, broker);
+    let loaded = metadata_log::load(data_dir, cluster_id, committed)?;
+    let perhaps = loaded.perhaps_removed.iter().map(|topic| topic.id).collect();
+    stray::sort_out(data_dir, &loaded.image, &loaded.removed, &perhaps)?;
+    let mut logs: Vec<_> = loaded.image.topics().flat_map(|topic| hosted(topic, broker)).collect();
+    logs.extend(loaded.perhaps_removed.iter().flat_map(|topic| hosted(topic, broker)));
     let (mut applied, mut corrupt) = (0, 0);
     let mut status = StatusLine::new(true);
     for (number, (id, topic)) in (1..).zip(&logs) {
@@ -70,20 +73,14 @@ pub async fn run(
             "recovered after a stop that was not in order"
         );
     }
-    Ok(Recovered { image, log_starts, cleaned })
+    Ok(Recovered { loaded, log_starts, cleaned })
 }
 
-/// The partitions that this broker keeps, with their topics' names.
-fn hosted(image: &Image, broker: BrokerId) -> Vec<(TopicPartition, String)> {
-    let of_topic = |topic: &std::sync::Arc<coordinator::metadata::Topic>| {
-        let (id, name) = (topic.id, topic.name.to_string());
-        let indexes =
-            (0i32..).zip(topic.partitions.clone()).filter(move |(_, p)| p.replicas.contains(&broker));
-        indexes
-            .map(move |(index, _)| (TopicPartition::new(id, PartitionIndex(index)), name.clone()))
-            .collect::<Vec<_>>()
-    };
-    image.topics().flat_map(of_topic).collect()
+/// The partitions of a topic that this broker keeps, with the topic's name.
+fn hosted(topic: &Topic, broker: BrokerId) -> Vec<(TopicPartition, String)> {
+    let indexes = (0i32..).map(PartitionIndex).zip(&topic.partitions);
+    let here = indexes.filter(|(_, placed)| placed.replicas.contains(&broker));
+    here.map(|(index, _)| (TopicPartition::new(topic.id, index), topic.name.to_string())).collect()
 }
 
 /// The only copy of what a damaged partition lacks may be in a journal: a second name keeps each of them for whoever

@@ -1,14 +1,32 @@
 //! One shard from its start to its stop: its rooms are built, its logs opened, its pumps started, and at the end its
 //! store is closed. Every shard runs this; shard 0 also recovers, and decides about metadata.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
-use coordinator::Image;
+use coordinator::{
+    Image,
+    controller::RegisterBroker,
+    metadata::{Broker, PeerAddress},
+    raft::{self, Node, RaftConfig, Stored, codec},
+};
 use engine::{Store, StoreOptions, disk::ring::RingDisk, journal};
-use model::{ShardId, TopicPartition};
+use model::{BrokerId, Offset, TopicPartition};
 use net::{About, Admission, Message, MetricsServer, Server, Shard, ShardParts, control::CONTROL_SHARD};
-use replication::PartitionTable;
+use replication::{
+    OnShard, PartitionTable,
+    stream::{Dial, Replicator, serve_follower},
+    transport::{Endpoint, EndpointOptions, Lane},
+};
 use rt::{
     Mesh, MeshBuilder,
     net::{ListenOptions, Listener},
@@ -17,15 +35,22 @@ use rt::{
 use super::{
     checkpoints,
     cleaner::Cleaner,
-    control,
+    consensus::{Consensus, Nobody, Outbox},
+    control::Control,
     housekeeping::Housekeeping,
-    metadata_log,
-    partitions::Partitions,
-    process::{ClosedLog, Process},
+    in_sync,
+    membership::Membership,
+    metadata_log::{self, Loaded},
+    metadata_snapshot::Snapshots,
+    outbox::PeerOutbox,
+    partitions::{Partitions, metadata_partition},
+    peers::{Opened, Peers, Purpose},
+    process::{ClosedLog, Cluster, Plan, Process},
+    quorum_state::QuorumState,
     recover::{self, Recovered},
     removals::Removals,
     retention::Retention,
-    stray,
+    snapshot_lane, stray,
 };
 
 /// Prewritten before a shard takes its first record: enough for a busy first moment, little enough to start at once.
@@ -58,74 +83,131 @@ async fn live(process: &Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Sha
     let mesh = mesh.join(shard.id).await;
     let disk = RingDisk::new(shard.ring.clone());
     let table = Rc::new(PartitionTable::default());
-    let (store, (image, early)) = if shard.id == CONTROL_SHARD {
-        let (store, image) = begin(process, &mesh, &shard, disk, &table).await?;
-        (store, (image, vec![]))
+    let (store, stored) = if shard.id == CONTROL_SHARD {
+        let (store, stored) = begin(process, &shard, disk, &table).await?;
+        (store, Some(stored))
     } else {
         process.meet_recovered().await;
-        let store = start_store(process, &shard, disk).await?;
-        (store, first_image(&mesh).await)
+        (start_store(process, &shard, disk).await?, None)
     };
-    let rooms = Rooms::build(process, &mesh, &shard, store, table, image).await;
-    early.into_iter().for_each(|(from, message)| rooms.shard.receive(from, message));
+    let rooms = Rooms::build(process, &mesh, &shard, store, table)?;
     rooms.start_pumps(&mesh);
-    rooms.listen(process)?;
+    let member = stored.map(|stored| rooms.join_consensus(process, stored)).transpose()?;
+    rooms.serve_peers(member.as_ref());
     if shard.id == CONTROL_SHARD {
-        rooms.adopt_deleted(process)?;
         rooms.serve_metrics(process, &shard)?;
-        rooms.announce(process, &shard).await;
     }
-    let signal = rt::signal::termination(&shard.ring).await.context("waiting for signals")?;
+    let serves = async {
+        match &member {
+            Some(member) => {
+                member.membership.enter().await?;
+                process.set_entered();
+            }
+            None => process.meet_entered().await,
+        }
+        rooms.listen(process)?;
+        if shard.id == CONTROL_SHARD {
+            rooms.adopt_deleted(process)?;
+            rooms.announce(process, &shard).await;
+        }
+        anyhow::Ok(())
+    };
+    let mut signal = pin!(rt::signal::termination(&shard.ring));
+    // A broker that waits for the others of its cluster can be stopped as well.
+    let early = match first_of(serves, signal.as_mut()).await {
+        First::Left(served) => {
+            served?;
+            None
+        }
+        First::Right(signal) => Some(signal),
+    };
+    let signal = match early {
+        Some(signal) => signal,
+        None => signal.await,
+    };
+    let signal = signal.context("waiting for signals")?;
     if shard.id == CONTROL_SHARD {
         tracing::info!("{signal}: stopping");
     }
+    if let Some(member) = &member {
+        member.membership.leave().await;
+        process.set_left();
+    }
+    process.meet_left().await;
     rooms.stop(process).await
 }
 
-/// Shard 0's part before partitions may be opened: the directory is made whole, the metadata is known, this broker is in
-/// it.
+enum First<L, R> {
+    Left(L),
+    Right(R),
+}
+
+/// The other one is dropped, or can be waited for again.
+async fn first_of<L, R>(left: impl Future<Output = L>, right: impl Future<Output = R>) -> First<L, R> {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    poll_fn(|cx| {
+        if let Poll::Ready(left) = left.as_mut().poll(cx) {
+            return Poll::Ready(First::Left(left));
+        }
+        right.as_mut().poll(cx).map(First::Right)
+    })
+    .await
+}
+
+/// What this broker knew of the metadata when it stopped.
+struct Known {
+    file: QuorumState,
+    stored: Stored,
+    /// The metadata where `stored` begins.
+    snapshot: Image,
+    /// Where the others were, committed or not.
+    addresses: BTreeMap<BrokerId, PeerAddress>,
+}
+
+/// Shard 0's part before partitions may be opened: the directory is made whole.
 async fn begin(
     process: &Process,
-    mesh: &Mesh<Message>,
     shard: &rt::Shard,
     disk: Disk,
     table: &PartitionTable<Disk>,
-) -> anyhow::Result<(Rc<Store<Disk>>, Arc<Image>)> {
+) -> anyhow::Result<(Rc<Store<Disk>>, Known)> {
     let plan = &process.plan;
-    let (image, log_starts, cleaned) = if plan.clean {
-        let image = metadata_log::load(&plan.data_dir, &plan.cluster_id)?.image;
-        let log_starts = checkpoints::read_log_starts(&plan.data_dir, &image)?;
-        let cleaned = checkpoints::read_cleaner_offsets(&plan.data_dir, &image)?;
-        (image, log_starts, cleaned)
+    let file = QuorumState::new(&plan.data_dir);
+    let hard_state = file.read()?;
+    // A broker alone commits whatever it writes.
+    let committed = if plan.cluster.is_some() { file.read_committed() } else { Offset(i64::MAX) };
+    let (loaded, log_starts, cleaned) = if plan.clean {
+        let loaded = metadata_log::load(&plan.data_dir, &plan.cluster_id, committed)?;
+        let log_starts = checkpoints::read_log_starts(&plan.data_dir, &loaded.image)?;
+        let cleaned = checkpoints::read_cleaner_offsets(&plan.data_dir, &loaded.image)?;
+        (loaded, log_starts, cleaned)
     } else {
         let (pages, broker) = (shard.pages.clone(), plan.config.node_id);
-        let recovered = recover::run(disk.clone(), pages, &plan.data_dir, &plan.cluster_id, broker).await;
-        let Recovered { image, log_starts, cleaned } =
+        let recovered =
+            recover::run(disk.clone(), pages, &plan.data_dir, &plan.cluster_id, broker, committed).await;
+        let Recovered { loaded, log_starts, cleaned } =
             recovered.context("the data directory cannot be recovered")?;
-        (image, log_starts, cleaned)
+        (loaded, log_starts, cleaned)
     };
     process.set_recovered(log_starts, cleaned);
     let store = start_store(process, shard, disk).await?;
-    let log = control::open_log(&store).await?;
-    let image = Arc::new(control::register(&store, &log, &image, &plan.config).await?);
-    table.insert(control::partition(plan.config.node_id, log));
-    for other in (0..shard.count).map(ShardId).filter(|&other| other != shard.id) {
-        mesh.send(other, Message::Image(image.clone()));
+    let log = metadata_log::open(&store).await?;
+    // The snapshot came from another broker, and the start of its log was not written any more.
+    if log.ends().end < loaded.start.offset {
+        let emptied = store.restart_at(&log, loaded.start.offset).await;
+        emptied.map_err(|error| anyhow!("the metadata log cannot begin anew: {error}"))?;
     }
-    Ok((store, image))
-}
-
-/// What shard 0 says first, and what others said before: nothing orders messages of different shards, and who has its
-/// image serves clients at once. How much that may be is bounded by what a shard may have under way to others (see
-/// `net::transit`).
-async fn first_image(mesh: &Mesh<Message>) -> (Arc<Image>, Vec<(ShardId, Message)>) {
-    let mut early = vec![];
-    loop {
-        match mesh.recv().await {
-            (CONTROL_SHARD, Message::Image(image)) => return (image, early),
-            other => early.push(other),
-        }
-    }
+    table.insert(metadata_partition(plan.config.node_id, log));
+    let voters = match &plan.cluster {
+        Some(cluster) => cluster.quorum.voters.iter().map(|voter| voter.id).collect(),
+        None => [plan.config.node_id].into_iter().collect(),
+    };
+    let address = |broker: &Broker| Some((broker.id, broker.peer.clone()?));
+    let addresses = loaded.image.brokers().filter_map(address).collect();
+    let Loaded { start, snapshot, entries, .. } = loaded;
+    let voters = loaded.voters.unwrap_or(voters);
+    let stored = Stored { hard_state, start, voters, entries };
+    Ok((store, Known { file, stored, snapshot, addresses }))
 }
 
 async fn start_store(process: &Process, shard: &rt::Shard, disk: Disk) -> anyhow::Result<Rc<Store<Disk>>> {
@@ -157,38 +239,54 @@ struct Rooms {
     retention: Retention,
     server: Rc<Server<Disk>>,
     admission: Arc<Admission>,
+    /// Of a cluster.
+    peers: Option<Rc<Peers>>,
+}
+
+/// Shard 0's part in the cluster.
+struct Member {
+    consensus: Rc<Consensus<Disk>>,
+    control: Rc<Control<Disk>>,
+    membership: Rc<Membership<Disk>>,
 }
 
 impl Rooms {
-    async fn build(
+    fn build(
         process: &Arc<Process>,
         mesh: &Mesh<Message>,
         shard: &rt::Shard,
         store: Rc<Store<Disk>>,
         table: Rc<PartitionTable<Disk>>,
-        image: Arc<Image>,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
+        let plan = &process.plan;
+        let image = Arc::new(Image::new(&plan.cluster_id));
+        let peers = plan.cluster.as_ref().map(|cluster| open_peers(cluster, plan, shard, image.clone()));
+        let peers = peers.transpose()?;
+        let replicator = peers.as_ref().map(|peers| {
+            let dial: Rc<dyn Dial> = peers.clone();
+            Rc::new(Replicator::new(Rc::new(OnShard), table.clone(), store.clone(), dial))
+        });
         let removals = Rc::new(Removals::default());
+        let (table_of, removals_of) = (table.clone(), removals.clone());
         let partitions =
-            Partitions::new(shard, process.clone(), store.clone(), table.clone(), removals.clone());
+            Partitions::new(shard, process.clone(), store.clone(), table_of, removals_of, replicator);
         let partitions = Rc::new(partitions);
-        partitions.follow(&Image::new(image.cluster_id()), &image).await;
         let parts = ShardParts {
             id: shard.id,
             count: shard.count,
-            config: process.plan.config.clone(),
+            config: plan.config.clone(),
             image,
             store: store.clone(),
             table,
             link: Rc::new(mesh.clone()),
             clock: net::Clock::system(),
-            host: process.plan.host.clone(),
+            host: plan.host.clone(),
         };
         let rooms = Shard::new(parts);
         let server = Server::new(rooms.clone(), shard.ring.clone(), process.admission.clone());
         let (housekeeping, cleaner, retention) = Default::default();
         let admission = process.admission.clone();
-        Self {
+        Ok(Self {
             shard: rooms,
             store,
             partitions,
@@ -198,7 +296,104 @@ impl Rooms {
             retention,
             server,
             admission,
+            peers,
+        })
+    }
+
+    /// Shard 0: this broker takes part in deciding about the metadata, or follows it.
+    fn join_consensus(&self, process: &Arc<Process>, known: Known) -> anyhow::Result<Member> {
+        let plan = &process.plan;
+        let id = plan.config.node_id;
+        let mut config = RaftConfig::new(id);
+        let ms = u64::try_from(plan.config.controller_quorum_election_timeout_ms).unwrap_or(0);
+        config.election_timeout = Duration::from_millis(ms);
+        config.heartbeat = config.election_timeout / 5;
+        if let Some(cluster) = &plan.cluster {
+            config.contacts = cluster.quorum.voters.iter().map(|voter| voter.id).collect();
         }
+        let Known { file, stored, snapshot, addresses } = known;
+        if let Some(peers) = &self.peers {
+            peers.remember(addresses);
+        }
+        let cx = raft::Context { now: rt::timer::now(), random: uuid::Uuid::new_v4().as_u64_pair().0 };
+        let node = Node::new(config, stored, cx);
+        let partition =
+            self.shard.table().find(TopicPartition::METADATA).context("the metadata log is open")?;
+        let outbox: Rc<dyn Outbox> = match &self.peers {
+            Some(peers) => Rc::new(PeerOutbox::new(peers.clone())),
+            None => Rc::new(Nobody),
+        };
+        let bytes = plan.config.metadata_log_max_record_bytes_between_snapshots;
+        let due = (Snapshots::new(&plan.data_dir), usize::try_from(bytes).unwrap_or(usize::MAX));
+        let consensus = Consensus::new(node, self.store.clone(), partition, file, outbox, snapshot, due);
+        let (running, failing) = (consensus.clone(), process.clone());
+        rt::spawn(async move {
+            if let Err(error) = running.run().await {
+                failing.fail(error);
+            }
+        });
+        let running = consensus.clone();
+        rt::spawn(async move { running.run_persisted().await });
+        if self.peers.is_some() {
+            let running = consensus.clone();
+            rt::spawn_background(async move { running.run_hints().await });
+        }
+        let control = Control::new(self.shard.clone(), consensus.clone(), self.peers.clone());
+        control.start();
+        let membership = Membership::new(control.clone(), self.registration(process), self.peers.is_some());
+        Ok(Member { consensus, control, membership })
+    }
+
+    fn registration(&self, process: &Process) -> RegisterBroker {
+        let plan = &process.plan;
+        let host = host_name();
+        let mut asked = RegisterBroker::from_config(&plan.config, plan.incarnation, &host);
+        asked.directory_id = plan.host.directory_id;
+        if let Some(cluster) = &plan.cluster {
+            let named = cluster.quorum.listener.host.clone();
+            asked.fenced = true;
+            asked.peer = Some(PeerAddress {
+                host: if named.is_empty() { host } else { named },
+                port: cluster.address.port(),
+                shards: self.shard.count(),
+            });
+        }
+        asked
+    }
+
+    /// Takes what other brokers say to this shard.
+    fn serve_peers(&self, member: Option<&Member>) {
+        let Some(peers) = self.peers.clone() else { return };
+        let snapshots = Snapshots::new(self.store.data_dir());
+        let (table, store) = (self.shard.table().clone(), self.store.clone());
+        let consensus = member.map(|member| member.consensus.clone());
+        let control = member.map(|member| member.control.clone());
+        let serve = move |opened: Opened| {
+            let (table, store, snapshots) = (table.clone(), store.clone(), snapshots.clone());
+            let (consensus, control) = (consensus.clone(), control.clone());
+            async move {
+                let Opened { broker, epoch, purpose, lane } = opened;
+                match (purpose, consensus, control) {
+                    (Purpose::Consensus, Some(consensus), _) => hear(&consensus, broker, lane).await,
+                    (Purpose::Control, _, Some(control)) => control.serve_calls(broker, lane).await,
+                    (Purpose::Snapshot, _, _) => {
+                        if let Err(error) = snapshot_lane::serve(snapshots, lane).await {
+                            tracing::debug!(%broker, %error, "a snapshot could not be sent");
+                        }
+                    }
+                    (Purpose::Replication, _, _) => {
+                        if let Err(error) =
+                            serve_follower(Rc::new(OnShard), table, store, broker, epoch, lane).await
+                        {
+                            tracing::debug!(%broker, %error, "a follower's lane ended");
+                        }
+                    }
+                    _ => tracing::warn!(%broker, "it speaks to the wrong shard"),
+                }
+            }
+        };
+        rt::spawn(async move { peers.accept(serve).await });
+        rt::spawn(in_sync::run(self.shard.clone()));
     }
 
     fn start_pumps(&self, mesh: &Mesh<Message>) {
@@ -206,9 +401,11 @@ impl Rooms {
         let (shard, mesh) = (self.shard.clone(), mesh.clone());
         rt::spawn(async move { shard.run_mesh(mesh).await });
         let (shard, partitions) = (self.shard.clone(), self.partitions.clone());
-        let admission = self.admission.clone();
+        let (admission, peers) = (self.admission.clone(), self.peers.clone());
         admission.follow(&shard.config());
-        rt::spawn(async move { follow_images(&shard, &partitions, &admission).await });
+        rt::spawn(async move {
+            follow_images(&shard, &partitions, &admission, peers.as_deref()).await;
+        });
         let (store, removals) = (self.store.clone(), self.removals.clone());
         let shard = self.shard.clone();
         rt::spawn_background(async move { removals.run(&store, || delete_delay(&shard)).await });
@@ -219,9 +416,6 @@ impl Rooms {
         self.housekeeping.start(self.store.clone());
         self.cleaner.start(self.shard.clone());
         self.retention.start(&self.shard);
-        if self.shard.id() == CONTROL_SHARD {
-            rt::spawn(control::run(self.shard.clone()));
-        }
     }
 
     /// Shard 0: folders of deleted topics that the last life left behind wait for their delay once more.
@@ -264,7 +458,6 @@ impl Rooms {
 
     /// Shard 0, once every shard has its partitions open.
     async fn announce(&self, process: &Process, shard: &rt::Shard) {
-        self.shard.images().publish(self.shard.image()).await;
         let plan = &process.plan;
         let mut listeners: Vec<String> = plan.bound.iter().map(ToString::to_string).collect();
         listeners.extend(plan.metrics.iter().map(|address| format!("http://{address}/metrics")));
@@ -285,6 +478,9 @@ impl Rooms {
     async fn stop(&self, process: &Process) -> anyhow::Result<()> {
         self.server.stop(DRAIN_LIMIT).await;
         process.meet_drained().await;
+        if let Some(peers) = &self.peers {
+            peers.close().await;
+        }
         if rt::timer::timeout(REMOVAL_LIMIT, self.removals.all_done()).await.is_none() {
             self.removals.give_up();
             process.set_unfinished();
@@ -353,9 +549,17 @@ fn delete_delay(shard: &Shard<Disk>) -> Duration {
 }
 
 /// Acts on each image as it comes, for ever. One task a shard.
-async fn follow_images(shard: &Shard<Disk>, partitions: &Rc<Partitions<Disk>>, admission: &Admission) {
+async fn follow_images(
+    shard: &Shard<Disk>,
+    partitions: &Rc<Partitions<Disk>>,
+    admission: &Admission,
+    peers: Option<&Peers>,
+) {
     loop {
         let image = shard.images().next().await;
+        if let Some(peers) = peers {
+            peers.follow(image.clone());
+        }
         partitions.follow(&shard.image(), &image).await;
         let before = shard.config();
         shard.apply_image(image);
@@ -365,26 +569,48 @@ async fn follow_images(shard: &Shard<Disk>, partitions: &Rc<Partitions<Disk>>, a
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use rt::ExecutorOptions;
+fn open_peers(
+    cluster: &Cluster,
+    plan: &Plan,
+    shard: &rt::Shard,
+    image: Arc<Image>,
+) -> anyhow::Result<Rc<Peers>> {
+    let port = cluster.address.port().checked_add(shard.id.0);
+    let port =
+        port.context("cluster.listener: the last shard's port would be over 65535; choose a lower one")?;
+    let address = SocketAddr::new(cluster.address.ip(), port);
+    let session = Duration::from_millis(u64::try_from(plan.config.broker_session_timeout_ms).unwrap_or(0));
+    let options = EndpointOptions {
+        idle_timeout: session,
+        keep_alive: session / 4,
+        handshake_timeout: session,
+        ..EndpointOptions::default()
+    };
+    let endpoint = Endpoint::bind(&shard.ring, address, &cluster.identity, options)?;
+    let own = (plan.config.node_id, plan.incarnation);
+    Ok(Peers::new(own, endpoint, &cluster.quorum, image))
+}
 
-    use super::*;
-
-    /// Once a shard that heard from another before it heard from shard 0 took that for a defect, and the broker ended.
-    #[test]
-    fn what_comes_before_the_first_image_is_kept_for_later() {
-        let builder = MeshBuilder::new(1);
-        let run = rt::run_single(ExecutorOptions::default(), move |shard: rt::Shard| async move {
-            let mesh = builder.join(shard.id).await;
-            mesh.send(shard.id, Message::Pressed(true));
-            mesh.send(shard.id, Message::Image(Arc::new(Image::new("cluster-1"))));
-            mesh.send(shard.id, Message::Pressed(false));
-            let (image, early) = first_image(&mesh).await;
-            assert_eq!(image.cluster_id(), "cluster-1");
-            assert!(matches!(early[..], [(_, Message::Pressed(true))]));
-            assert!(matches!(mesh.try_recv(), Some((_, Message::Pressed(false)))), "what follows stays");
-        });
-        run.unwrap();
+/// Messages of the consensus, until the lane ends.
+async fn hear(consensus: &Consensus<Disk>, broker: BrokerId, mut lane: Lane) {
+    while let Ok(Some(bytes)) = lane.receiver.receive(codec::MESSAGE_BYTES_MAX).await {
+        match codec::decode(&bytes) {
+            Ok(message) if message.from == broker => consensus.receive(message),
+            Ok(message) => {
+                tracing::warn!(%broker, as_if = %message.from, "it speaks for another broker, and is not heard");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%broker, %error, "a message of the consensus");
+                return;
+            }
+        }
+        rt::yield_if_needed().await;
     }
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }

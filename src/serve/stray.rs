@@ -39,7 +39,12 @@ pub fn deleted(data_dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Gives every folder that is not to be kept the name that says so.
-pub fn sort_out(data_dir: &Path, image: &Image, removed: &BTreeSet<TopicId>) -> anyhow::Result<()> {
+pub fn sort_out(
+    data_dir: &Path,
+    image: &Image,
+    removed: &BTreeSet<TopicId>,
+    perhaps_removed: &BTreeSet<TopicId>,
+) -> anyhow::Result<()> {
     let cannot = || format!("cannot read {}", data_dir.display());
     let mut deleted = 0;
     for entry in fs::read_dir(data_dir).with_context(cannot)? {
@@ -49,7 +54,9 @@ pub fn sort_out(data_dir: &Path, image: &Image, removed: &BTreeSet<TopicId>) -> 
         else {
             continue;
         };
-        let state = match fate(&dir, topic_id(&entry.path()), image, removed) {
+        let id = topic_id(&entry.path());
+        let state = match fate(&dir, id, image, removed) {
+            _ if id.is_some_and(|id| perhaps_removed.contains(&id)) => continue,
             Fate::Keep => continue,
             Fate::Delete => DirState::Delete,
             Fate::SetAside => DirState::Stray,
@@ -106,6 +113,7 @@ mod tests {
 
     const LIVE: TopicId = TopicId([1; 16]);
     const GONE: TopicId = TopicId([2; 16]);
+    const MAYBE: TopicId = TopicId([4; 16]);
 
     /// One topic of one partition.
     fn image() -> Image {
@@ -143,21 +151,23 @@ mod tests {
     #[test]
     fn folders_are_renamed_and_nothing_else_is_touched() {
         let dir = Scratch::new();
-        for (name, id) in [("logs-0", LIVE), ("gone-3", GONE), ("copied-0", TopicId([3; 16]))] {
+        for (name, id) in
+            [("logs-0", LIVE), ("gone-3", GONE), ("maybe-0", MAYBE), ("copied-0", TopicId([3; 16]))]
+        {
             fs::create_dir_all(dir.join(name)).unwrap();
             fs::write(dir.join(name).join("partition.metadata"), PartitionMetadata { topic_id: id }.write())
                 .unwrap();
         }
         fs::create_dir_all(dir.join("journal")).unwrap();
         fs::create_dir_all(dir.join("__cluster_metadata-0")).unwrap();
-        sort_out(&dir, &image(), &BTreeSet::from([GONE])).unwrap();
+        sort_out(&dir, &image(), &BTreeSet::from([GONE]), &BTreeSet::from([MAYBE])).unwrap();
         let mut names: Vec<String> =
             fs::read_dir(&*dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
-        assert_eq!(names.len(), 5);
+        assert_eq!(names.len(), 6);
         assert_eq!(
-            (names[0].as_str(), names[3].as_str(), names[4].as_str()),
-            ("__cluster_metadata-0", "journal", "logs-0")
+            (names[0].as_str(), names[3].as_str(), names[4].as_str(), names[5].as_str()),
+            ("__cluster_metadata-0", "journal", "logs-0", "maybe-0")
         );
         assert!(names[1].starts_with("copied-0.") && names[1].ends_with("-stray"), "{}", names[1]);
         assert_eq!(deleted(&dir).unwrap(), [dir.join(&names[2])]);

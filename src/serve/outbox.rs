@@ -1,0 +1,114 @@
+//! Messages of the consensus on their way to other brokers: a queue and a lane for each. What cannot be sent is dropped,
+//! the consensus says it again.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    time::Duration,
+};
+
+use coordinator::raft::{Message, codec};
+use model::BrokerId;
+use net::control::CONTROL_SHARD;
+use replication::transport::Lane;
+use rt::notify::Notify;
+
+use super::{
+    consensus::{Fetch, Outbox},
+    peers::{Peers, Purpose},
+    snapshot_lane,
+};
+
+const QUEUE_MAX: usize = 1000;
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(320);
+
+pub struct PeerOutbox {
+    peers: Rc<Peers>,
+    queues: RefCell<BTreeMap<BrokerId, Rc<Queue>>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: RefCell<VecDeque<Message>>,
+    some: Notify,
+    told: Cell<bool>,
+}
+
+impl PeerOutbox {
+    pub fn new(peers: Rc<Peers>) -> Self {
+        Self { peers, queues: RefCell::default() }
+    }
+
+    fn queue(&self, to: BrokerId) -> Rc<Queue> {
+        if let Some(queue) = self.queues.borrow().get(&to) {
+            return queue.clone();
+        }
+        let queue = Rc::new(Queue::default());
+        self.queues.borrow_mut().insert(to, queue.clone());
+        let (peers, sending) = (self.peers.clone(), queue.clone());
+        rt::spawn(async move { sending.run(&peers, to).await });
+        queue
+    }
+}
+
+impl Outbox for PeerOutbox {
+    fn send(&self, message: Message) {
+        let queue = self.queue(message.to);
+        let mut messages = queue.messages.borrow_mut();
+        if messages.len() == QUEUE_MAX {
+            messages.pop_front();
+        }
+        messages.push_back(message);
+        drop(messages);
+        queue.some.wake_all();
+    }
+
+    fn fetch_snapshot(&self, from: BrokerId) -> Fetch<'_> {
+        Box::pin(snapshot_lane::fetch(&self.peers, from))
+    }
+}
+
+impl Queue {
+    async fn run(&self, peers: &Peers, to: BrokerId) {
+        let mut pause = PAUSE_FIRST;
+        loop {
+            match peers.open(to, CONTROL_SHARD, Purpose::Consensus).await {
+                Ok(lane) => {
+                    (pause, _) = (PAUSE_FIRST, self.told.take());
+                    let ended = self.send_all(lane).await;
+                    tracing::debug!(broker = %to, error = %ended, "a lane of the consensus ended");
+                }
+                Err(error) => {
+                    if !self.told.replace(true) {
+                        tracing::info!("{error}; trying again");
+                    }
+                }
+            }
+            // They are old by now.
+            self.messages.borrow_mut().clear();
+            rt::timer::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn send_all(&self, mut lane: Lane) -> replication::transport::LinkError {
+        loop {
+            let message = self.next().await;
+            if let Err(error) = lane.sender.send(&[&codec::encode(&message)]).await {
+                return error;
+            }
+        }
+    }
+
+    async fn next(&self) -> Message {
+        loop {
+            let some = self.some.wait();
+            if let Some(message) = self.messages.borrow_mut().pop_front() {
+                return message;
+            }
+            some.await;
+        }
+    }
+}

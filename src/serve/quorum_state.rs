@@ -1,0 +1,127 @@
+//! What a voter must not forget: its epoch and for whom it voted there. In `__cluster_metadata-0/quorum-state`, as Kafka
+//! keeps it: replaced as a whole, and durable before anything that depends on it is said.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use coordinator::{controller::names::METADATA_TOPIC, raft::HardState};
+use engine::properties::names::dir_name;
+use model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+
+const FILE: &str = "quorum-state";
+/// What was known to be committed a moment ago: a hint, for the start.
+const COMMITTED_FILE: &str = "committed-offset";
+
+#[derive(Clone)]
+pub struct QuorumState(PathBuf);
+
+impl QuorumState {
+    pub fn new(data_dir: &Path) -> Self {
+        Self(data_dir.join(dir_name(METADATA_TOPIC, TopicPartition::METADATA.partition)))
+    }
+
+    /// Epoch 0 and no vote in a new directory.
+    pub fn read(&self) -> anyhow::Result<HardState> {
+        let path = self.0.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HardState::default()),
+            text => text.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        parse(&text).ok_or_else(|| {
+            anyhow!(
+                "{} is damaged, and without it this broker might vote twice; restore the file from a backup, or remove \
+                 this broker from the voters, empty its data directory and add it again",
+                path.display()
+            )
+        })
+    }
+
+    /// Everything below was committed, and maybe more.
+    pub fn read_committed(&self) -> Offset {
+        let text = fs::read_to_string(self.0.join(COMMITTED_FILE)).unwrap_or_default();
+        Offset(text.trim().parse().unwrap_or(0))
+    }
+
+    pub fn write_committed(&self, to: Offset) -> io::Result<()> {
+        fs::create_dir_all(&self.0)?;
+        let next = self.0.join("committed-offset.tmp");
+        fs::write(&next, to.to_string())?;
+        fs::rename(&next, self.0.join(COMMITTED_FILE))
+    }
+
+    /// Durable on return.
+    pub fn write(&self, state: HardState) -> io::Result<()> {
+        fs::create_dir_all(&self.0)?;
+        let next = self.0.join("quorum-state.tmp");
+        let mut file = File::create(&next)?;
+        file.write_all(format(state).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&next, self.0.join(FILE))?;
+        File::open(&self.0)?.sync_all()?;
+        // The directory itself may be new.
+        match self.0.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+fn format(state: HardState) -> String {
+    let voted = state.voted_for.map_or(-1, |voted| voted.0);
+    format!(
+        "{{\"leaderId\":-1,\"leaderEpoch\":{},\"votedId\":{voted},\"votedDirectoryId\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"data_version\":1}}",
+        state.epoch.0
+    )
+}
+
+fn parse(text: &str) -> Option<HardState> {
+    let epoch = number(text, "leaderEpoch")?;
+    let voted = number(text, "votedId")?;
+    let voted_for = (voted >= 0).then_some(BrokerId(voted));
+    (epoch >= 0).then_some(HardState { epoch: LeaderEpoch(epoch), voted_for })
+}
+
+/// The value of one key of a flat object of numbers and texts, the only kind there is here.
+fn number(text: &str, key: &str) -> Option<i32> {
+    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once(':')?;
+        (name.trim().trim_matches('"') == key).then(|| value.trim().parse().ok())
+    };
+    inner.split(',').find_map(pair)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let scratch = Scratch::new();
+        let file = QuorumState::new(&scratch);
+        assert_eq!(file.read().unwrap(), HardState::default());
+        for (epoch, voted_for) in [(3, None), (4, Some(BrokerId(0))), (4, Some(BrokerId(12)))] {
+            let state = HardState { epoch: LeaderEpoch(epoch), voted_for };
+            file.write(state).unwrap();
+            assert_eq!(file.read().unwrap(), state);
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_no_new_voter() {
+        let scratch = Scratch::new();
+        let file = QuorumState::new(&scratch);
+        file.write(HardState { epoch: LeaderEpoch(3), voted_for: None }).unwrap();
+        for text in
+            ["", "{}", "{\"leaderEpoch\":3", "{\"leaderEpoch\":x,\"votedId\":1}", "{\"leaderEpoch\":3}"]
+        {
+            fs::write(scratch.join("__cluster_metadata-0/quorum-state"), text).unwrap();
+            assert!(file.read().is_err(), "{text}");
+        }
+    }
+}
