@@ -64,7 +64,7 @@ impl Clock {
     }
 
     /// Goes to the next moment somebody waits for; `false` if nobody does.
-    fn advance(&self) -> bool {
+    pub(crate) fn advance(&self) -> bool {
         let Some(((until, _), waker)) = self.0.sleepers.borrow_mut().pop_first() else { return false };
         self.0.now_us.set(self.0.now_us.get().max(until));
         waker.wake();

@@ -6,10 +6,11 @@
 //!                      |                       |                                               |
 //!                    disk (slow, failing)    ghost (what was appended and promised)          checkers
 //! ```
-//! One broker's storage so far; the cluster comes later. Nothing in production code knows that it is simulated.
+//! `world` is one broker's storage, `cluster` several brokers and what goes between them. Nothing in production code knows that it is simulated.
 
 pub mod batches;
 pub mod checkers;
+pub mod cluster;
 pub mod disk;
 pub mod executor;
 pub mod ghost;

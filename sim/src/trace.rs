@@ -9,6 +9,7 @@ pub struct Trace(Rc<State>);
 struct State {
     hash: Cell<u64>,
     events: Cell<u64>,
+    told: Cell<bool>,
 }
 
 const PRIME: u64 = 0x0100_0000_01b3;
@@ -22,6 +23,15 @@ impl Trace {
         }
         self.0.hash.set(hash);
         self.0.events.set(self.0.events.get() + 1);
+    }
+
+    /// Whoever has something to say of what happens says it on the standard output.
+    pub fn tell(&self) {
+        self.0.told.set(true);
+    }
+
+    pub fn is_told(&self) -> bool {
+        self.0.told.get()
     }
 
     pub fn hash(&self) -> u64 {

@@ -456,7 +456,7 @@ impl Pace for SlowPace {
     }
 }
 
-async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
+pub(crate) async fn first_of(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
     let (mut a, mut b) = (std::pin::pin!(a), std::pin::pin!(b));
     std::future::poll_fn(|cx| {
         if a.as_mut().poll(cx).is_ready() || b.as_mut().poll(cx).is_ready() {

@@ -1,0 +1,399 @@
+//! One seed of a cluster: brokers that are production's engine, replication and controller, on disks, clocks and a network
+//! of the simulator, with producers and consumers, under faults. Then everything is healed, and all must come to agree.
+//!
+//! ```text
+//!   clients --requests--> broker: Store on SimDisk, PartitionTable, Replicator --lanes in memory--> broker
+//!                            ^ images, late                                 \--proposals, heartbeats--> controller
+//!   nemesis: cuts, breaks, crashes, pauses, clocks, disks          auditor: what clients were told, who led when
+//! ```
+
+pub mod auditor;
+pub mod broker;
+pub mod clients;
+pub mod control;
+pub mod nemesis;
+pub mod network;
+pub mod plan;
+pub mod runtime;
+pub mod scheduler;
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use bytes::Bytes;
+use engine::ReadRange;
+use model::{BrokerId, TopicPartition};
+use replication::{
+    Runtime,
+    stream::{
+        NoLane,
+        frame::{Frame, Kind},
+        serve_follower,
+    },
+    transport::Lane,
+};
+
+use auditor::{Auditor, Found, records_of};
+use broker::{Broker, Life};
+use clients::Client;
+use control::Control;
+use nemesis::Nemesis;
+use network::{Change, Network};
+use plan::{Bug, Plan};
+use scheduler::{Owner, Scheduler, WORLD};
+
+use crate::{
+    disk::{Lie, SimDisk},
+    executor::Clock,
+    random::Random,
+    trace::Trace,
+};
+
+/// Healed, a cluster agrees within this.
+const HEAL_MS: u64 = 20_000;
+
+/// What a seed did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    pub trace: u64,
+    pub events: u64,
+    pub acked: u64,
+    pub read: u64,
+    pub elections: u64,
+    pub lives: u64,
+    pub virtual_ms: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Faults,
+    Healed,
+    /// Clients rest.
+    Over,
+    Checked,
+}
+
+pub struct Cluster {
+    pub seed: u64,
+    pub plan: Plan,
+    pub scheduler: Scheduler,
+    pub network: Rc<Network>,
+    pub control: Rc<Control>,
+    pub brokers: Vec<Rc<Broker>>,
+    pub partitions: Vec<TopicPartition>,
+    pub auditor: RefCell<Auditor>,
+    trace: Trace,
+    lateness: RefCell<Random>,
+    phase: Cell<Phase>,
+    clients: Cell<usize>,
+}
+
+/// Lives through everything the seed says. Panics with what is wrong. `tell`: says what happens as it does.
+pub fn run(seed: u64, bug: Option<Bug>, tell: bool) -> Report {
+    let plan = Plan::draw(seed, bug);
+    let (clock, trace) = (Clock::default(), Trace::default());
+    if tell {
+        trace.tell();
+    }
+    let scheduler = Scheduler::new(clock.clone());
+    let network = Network::new(scheduler.clone(), seed, plan.delay_us);
+    let control = Control::new(scheduler.clone(), network.clone(), trace.clone(), &plan);
+    let brokers = (1..=plan.brokers).map(|n| {
+        let disk = SimDisk::new(seed + n as u64, clock.clone(), trace.clone(), Lie::None);
+        Broker::new(BrokerId(n), disk)
+    });
+    let brokers: Vec<_> = brokers.collect();
+    control.register_first(&brokers);
+    let partitions = control.create_topic(&plan);
+    let cluster = Rc::new(Cluster {
+        seed,
+        scheduler: scheduler.clone(),
+        network,
+        control,
+        brokers,
+        partitions,
+        auditor: RefCell::new(Auditor::new(seed)),
+        trace: trace.clone(),
+        lateness: RefCell::new(Random::stream(seed, "lateness")),
+        phase: Cell::new(Phase::Faults),
+        clients: Cell::new(0),
+        plan,
+    });
+    cluster.begin();
+    let mut order = Random::stream(seed, "order");
+    scheduler.run_until(&mut order, || cluster.phase.get() == Phase::Checked);
+    let report = cluster.report();
+    cluster.brokers.iter().for_each(|broker| drop(broker.life.take()));
+    scheduler.clear();
+    report
+}
+
+impl Cluster {
+    fn begin(self: &Rc<Self>) {
+        self.control.start(self.plan.faults.moves);
+        for broker in &self.brokers {
+            self.start(broker.owner());
+        }
+        for n in 0..self.plan.producers {
+            self.clients.set(self.clients.get() + 1);
+            let client = Client::new(self.clone(), &format!("producer {n}"));
+            let this = self.clone();
+            let task = async move {
+                client.produce(n).await;
+                this.clients.set(this.clients.get() - 1);
+            };
+            self.scheduler.spawn(WORLD, Box::pin(task));
+        }
+        for n in 0..self.plan.readers {
+            let client = Client::new(self.clone(), &format!("consumer {n}"));
+            self.scheduler.spawn(WORLD, Box::pin(client.consume()));
+        }
+        self.scheduler.spawn(WORLD, Box::pin(Nemesis::new(self.clone()).run()));
+        let this = self.clone();
+        self.scheduler.spawn(WORLD, Box::pin(async move { this.conclude().await }));
+    }
+
+    fn report(&self) -> Report {
+        let auditor = self.auditor.borrow();
+        Report {
+            trace: self.trace.hash(),
+            events: self.trace.events(),
+            acked: auditor.acked_count,
+            read: auditor.read_count,
+            elections: auditor.elections,
+            lives: self.brokers.iter().map(|broker| u64::from(broker.lives())).sum(),
+            virtual_ms: self.scheduler.clock().now_us() / 1000,
+        }
+    }
+
+    pub fn broker(&self, owner: Owner) -> &Rc<Broker> {
+        &self.brokers[owner as usize - 1]
+    }
+
+    pub fn note(&self, event: &str, number: u64, good: bool) {
+        self.trace.note(event, &[self.scheduler.clock().now_us(), number, good.into()]);
+        self.tell(|| format!("{event} {number:#x} {good}"));
+    }
+
+    pub fn tell(&self, what: impl FnOnce() -> String) {
+        if self.trace.is_told() {
+            println!("{:>9} {}", self.scheduler.clock().now_us(), what());
+        }
+    }
+
+    fn set_healed(&self) {
+        self.phase.set(Phase::Healed);
+    }
+
+    /// Nothing goes wrong any more, and no new records are sent.
+    pub fn is_healed(&self) -> bool {
+        self.phase.get() != Phase::Faults
+    }
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase.get(), Phase::Over | Phase::Checked)
+    }
+
+    /// What a broker hears of the metadata takes its time.
+    pub async fn be_late(&self) {
+        let ms = match self.plan.faults.late_metadata && !self.is_healed() {
+            true => self.lateness.borrow_mut().below(800),
+            false => self.lateness.borrow_mut().below(5),
+        };
+        self.scheduler.clock().sleep_ms(ms).await;
+    }
+
+    pub fn start(self: &Rc<Self>, owner: Owner) {
+        let broker = self.broker(owner).clone();
+        if !broker.runs.replace(true) {
+            self.tell(|| format!("broker {owner} starts"));
+            self.network.set_silent(owner, false);
+            self.scheduler.spawn(owner, Box::pin(broker.live(self.clone())));
+        }
+    }
+
+    /// The process ends where it stands; with the power goes what was not flushed.
+    pub fn crash(&self, broker: &Rc<Broker>, power: bool) {
+        let owner = broker.owner();
+        broker.runs.set(false);
+        self.network.set_silent(owner, true);
+        self.network.drop_links_of(owner);
+        drop(broker.life.take());
+        self.scheduler.kill(owner);
+        let disk = broker.disk.borrow().clone();
+        broker.disk.replace(if power { disk.after_power_cut() } else { disk.as_after_kill() });
+    }
+
+    /// A lane from a follower to the broker that leads.
+    pub async fn connect(self: &Rc<Self>, from: BrokerId, epoch: i64, to: BrokerId) -> Result<Lane, NoLane> {
+        if !self.network.shake_hands(from.0, to.0).await {
+            return Err(NoLane(format!("{to} is silent")));
+        }
+        let there = self.broker(to.0).life().ok_or_else(|| NoLane(format!("{to} starts")))?;
+        let changes = [self.change(from, to), self.change(to, from)];
+        let (near, far) = self.network.lane(from.0, to.0, self.plan.window_bytes, changes);
+        let runtime: Rc<dyn Runtime> = there.runtime.clone();
+        let serving = serve_follower(runtime, there.table.clone(), there.store.clone(), from, epoch, far);
+        there.runtime.spawn(Box::pin(async move { drop(serving.await) }));
+        Ok(near)
+    }
+
+    /// What becomes of frames between two brokers: with a bug, something else.
+    fn change(self: &Rc<Self>, from: BrokerId, to: BrokerId) -> Change {
+        let this = self.clone();
+        let log_end = move |broker: BrokerId, id| {
+            let life = this.broker(broker.0).life()?;
+            life.table.find(id).map(|partition| (partition.log().ends().end, partition.leader_epoch()))
+        };
+        match self.plan.bug {
+            Some(Bug::AcknowledgesReceived) => Rc::new(move |bytes| {
+                rewritten(&bytes, |frame| {
+                    if frame.kind == Kind::Acknowledged
+                        && let Some((end, _)) = log_end(from, frame.id)
+                    {
+                        frame.first = end.0;
+                    }
+                })
+            }),
+            Some(Bug::IgnoresEpochs) => Rc::new(move |bytes| {
+                rewritten(&bytes, |frame| {
+                    if let Some((_, epoch)) = log_end(to, frame.id) {
+                        frame.epoch = epoch;
+                    }
+                })
+            }),
+            _ => Rc::new(|bytes| bytes),
+        }
+    }
+
+    /// After the faults: waits until all agree, and compares.
+    async fn conclude(self: Rc<Self>) {
+        let clock = self.scheduler.clock().clone();
+        while !self.is_healed() {
+            clock.sleep_ms(50).await;
+        }
+        let deadline = clock.now_us() + HEAL_MS * 1000;
+        let mut calm = 0;
+        while calm < 5 {
+            clock.sleep_ms(50).await;
+            let why =
+                if self.clients.get() > 0 { Some("clients wait".to_owned()) } else { self.why_unsettled() };
+            calm = if why.is_none() { calm + 1 } else { 0 };
+            assert!(
+                clock.now_us() < deadline,
+                "seed {}: healed for {HEAL_MS} ms, and still {} (R1)",
+                self.seed,
+                why.unwrap_or_default()
+            );
+        }
+        self.phase.set(Phase::Over);
+        for &id in &self.partitions {
+            self.compare(id).await;
+        }
+        self.phase.set(Phase::Checked);
+    }
+
+    /// Not all replicas of a partition are in sync, or have the same.
+    fn why_unsettled(&self) -> Option<String> {
+        let image = self.control.image();
+        self.partitions.iter().find_map(|&id| {
+            let placed = image.partition(id.topic, id.partition)?;
+            if placed.isr.len() < placed.replicas.len() {
+                let standings: Vec<_> =
+                    placed.replicas.iter().map(|&replica| self.standing(replica, id)).collect();
+                let standings = standings.join("; ");
+                return Some(format!(
+                    "of {id} only {:?} are in sync, in epoch {}: {standings}",
+                    placed.isr, placed.leader_epoch
+                ));
+            }
+            let ends: Option<Vec<_>> = placed
+                .replicas
+                .iter()
+                .map(|&replica| {
+                    let partition = self.broker(replica.0).life()?.table.find(id)?;
+                    let ends = partition.log().ends();
+                    (ends.acknowledged == ends.end && partition.watermarks().high == ends.end)
+                        .then_some(ends.end)
+                })
+                .collect();
+            match ends {
+                Some(ends) if ends.iter().all(|end| *end == ends[0]) => None,
+                _ => Some(format!("{id} is not the same everywhere")),
+            }
+        })
+    }
+
+    /// Everybody runs in the life and with the disk that the controller knows, and everything acknowledged is everywhere.
+    pub fn is_on_all_replicas(&self) -> bool {
+        let image = self.control.image();
+        let all_in_sync = self.partitions.iter().all(|&id| {
+            image
+                .partition(id.topic, id.partition)
+                .is_some_and(|placed| placed.isr.len() == placed.replicas.len())
+        });
+        let all_known = self.brokers.iter().all(|broker| {
+            let life = broker.life();
+            life.is_some_and(|life| image.broker(broker.id).is_some_and(|known| life.is_known_as(known)))
+        });
+        all_in_sync && all_known
+    }
+
+    /// For a sentence.
+    fn standing(&self, replica: BrokerId, id: TopicPartition) -> String {
+        let partition = self.broker(replica.0).life().and_then(|life| life.table.find(id));
+        let Some(partition) = partition else { return format!("{replica} has no such log") };
+        let (role, epoch) = (if partition.leads() { "leads" } else { "follows" }, partition.leader_epoch());
+        format!(
+            "{replica} {role} in epoch {epoch}, {:?}, last {:?}",
+            partition.watermarks(),
+            partition.log().last_position()
+        )
+    }
+
+    async fn compare(&self, id: TopicPartition) {
+        let image = self.control.image();
+        let placed = image.partition(id.topic, id.partition).expect("it was created").clone();
+        let mut first: Option<(BrokerId, Vec<Found>)> = None;
+        for &replica in &placed.replicas {
+            let life = self.broker(replica.0).life().expect("it runs");
+            let log = read_all(&life, id).await;
+            self.auditor.borrow().holds(id, replica, &log, clients::idempotent_producer);
+            match &first {
+                None => first = Some((replica, log)),
+                Some((other, theirs)) => {
+                    assert_eq!(theirs, &log, "seed {} {id}: {other} and {replica} differ (L11)", self.seed);
+                }
+            }
+        }
+    }
+}
+
+async fn read_all(life: &Life, id: TopicPartition) -> Vec<Found> {
+    let partition = life.table.find(id).expect("it is open");
+    let ends = partition.log().ends();
+    let (mut found, mut from): (Vec<Found>, _) = (vec![], ends.start);
+    while from < ends.end {
+        let range = ReadRange { from, until: ends.end, bytes_max: 1 << 20, at_least_one: true };
+        let read = life.store.read(partition.log(), range).await.expect("it is whole");
+        let bytes: Vec<u8> = read.slices.iter().flat_map(|slice| slice.to_vec()).collect();
+        found.extend(records_of(&bytes));
+        from = found.last().expect("something is there").offset + 1;
+    }
+    found
+}
+
+/// A frame's header, or several of them, as something else says.
+fn rewritten(bytes: &Bytes, change: impl Fn(&mut Frame)) -> Bytes {
+    let Ok((mut frame, rest)) = Frame::decode(bytes) else { return bytes.clone() };
+    change(&mut frame);
+    let mut out = frame.encode().to_vec();
+    if matches!(frame.kind, Kind::Follow | Kind::Acknowledged | Kind::Leave) && !rest.is_empty() {
+        out.extend_from_slice(&rewritten(&Bytes::copy_from_slice(rest), change));
+    } else {
+        out.extend_from_slice(rest);
+    }
+    out.into()
+}
