@@ -1,4 +1,4 @@
-//! `tailrace group` and `tailrace topic` as people and scripts use them, against a broker.
+//! `tailrace group`, `tailrace topic` and `tailrace cluster` as people and scripts use them, against a broker.
 
 mod broker;
 
@@ -444,4 +444,29 @@ fn topics_are_told_with_size_ends_and_rate() {
     let rows = tool.rows(&["topic", "list", "--rate", "10ms"]);
     let quiet = rows.into_iter().find(|row| row[0] == "logs").expect("it is listed");
     assert_eq!(quiet[4..], ["0.0", "0 B"]);
+}
+
+#[test]
+fn a_broker_alone_is_a_cluster_of_one() {
+    let tool = Tool::start();
+    tool.run(&["topic", "create", "t", "-p", "2"]);
+    let status = tool.run(&["cluster", "status"]);
+    let mut lines = status.lines();
+    let head = lines.next().expect("a first line");
+    assert!(head.starts_with("cluster ") && head.ends_with(", voters: 1"), "{head}");
+    let broker: Vec<&str> = lines.nth(2).expect("one broker").split_whitespace().collect();
+    assert_eq!((broker[1], broker[3], broker[4]), (&*tool.broker.address(), "yes", "controller"));
+    let counts = "topics: 1, partitions: 2, under-replicated: 0, without a leader: 0";
+    assert_eq!(lines.last(), Some(counts));
+    assert!(tool.run(&["cluster", "status", "--json"]).contains(r#""partitions":2,"under_replicated":0"#));
+    assert_eq!(tool.run(&["cluster", "reassignments"]), "nothing moves\n");
+    assert_eq!(tool.run(&["cluster", "elect"]), "every partition is led by its preferred replica\n");
+    assert_eq!(tool.run(&["cluster", "elect", "t:1"]), "t-1 needs none\n");
+    let own = broker[0];
+    assert!(tool.refused(&["cluster", "remove-voter", own]).contains("is the only voter"));
+    assert!(tool.refused(&["cluster", "add-voter", own]).contains("is a voter"));
+    assert!(tool.refused(&["cluster", "add-voter", "77"]).contains("has not registered"));
+    assert!(tool.refused(&["cluster", "unregister", "77"]).contains("is not registered"));
+    assert!(tool.refused(&["cluster", "reassign", "t", "0", "77"]).contains("which is not registered"));
+    assert!(tool.refused(&["cluster", "reassign", "t", "0", "--cancel"]).contains("nothing to cancel"));
 }

@@ -109,6 +109,10 @@ bodies! {
     ConsumerGroupDescribe consumer_group_describe;
     ListConfigResources list_config_resources;
     DescribeTopicPartitions describe_topic_partitions;
+    AddRaftVoter add_raft_voter;
+    RemoveRaftVoter remove_raft_voter;
+    UnregisterBroker unregister_broker;
+    UpdateFeatures update_features;
 }
 
 /// Two views of one message show the same. A NaN differs from itself, its text does not.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Read,
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -50,21 +50,52 @@ impl Launch {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace"));
         command.arg("serve").arg("--data").arg(&self.data);
         command.args(["--listen", &self.address(), "--shards", &self.shards.to_string()]).args(&self.more);
+        // For whoever looks into a failure: TEST_LOG=replication=debug,info cargo test ...
+        if let Ok(filter) = std::env::var("TEST_LOG") {
+            command.args(["--log", &filter]);
+        }
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }
 }
 
 fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = std::process::id() as u16;
     loop {
-        let step = start.wrapping_mul(131).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = PORTS.start + step % (PORTS.end - PORTS.start);
+        let port = next_ports(1);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
+}
+
+/// The first of three in a row, with room for the UDP ports that a demo has above them.
+pub(crate) fn free_port_of_three() -> u16 {
+    loop {
+        let port = next_ports(3);
+        let udp = [100, 200, 300].map(|above| port + above);
+        let is_free = (port..port + 3).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+        if is_free && udp.iter().all(|&port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+            return port;
+        }
+    }
+}
+
+/// The first of so many UDP ports in a row.
+pub(crate) fn free_udp_ports(count: u16) -> u16 {
+    loop {
+        let port = next_ports(count);
+        if (port..port + count).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+            return port;
+        }
+    }
+}
+
+/// The first of so many numbers in a row that nobody else in this process is given.
+fn next_ports(count: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id() as u16;
+    let step = start.wrapping_mul(131).wrapping_add(NEXT.fetch_add(count, Ordering::Relaxed));
+    PORTS.start + step % (PORTS.end - PORTS.start - count)
 }
 
 /// A process and what it says.
@@ -142,9 +173,14 @@ impl Broker {
 
     /// On a directory that somebody else takes care of.
     pub(crate) fn start_at(launch: Launch) -> Self {
-        let mut broker = Self { launch, running: None, said_before: String::new(), _scratch: None };
+        let mut broker = Self::at_rest(launch);
         broker.restart();
         broker
+    }
+
+    /// Not started yet.
+    pub(crate) fn at_rest(launch: Launch) -> Self {
+        Self { launch, running: None, said_before: String::new(), _scratch: None }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -209,9 +245,16 @@ impl Broker {
 
     /// SIGTERM, and no more than that.
     pub(crate) fn terminate(&self) {
-        let pid = self.pid();
-        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status();
-        assert!(sent.expect("sh runs").success(), "process {pid} takes no signal");
+        send_signal(self.pid(), "TERM");
+    }
+
+    /// SIGSTOP: it does nothing, and does not know it.
+    pub(crate) fn pause(&self) {
+        send_signal(self.pid(), "STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        send_signal(self.pid(), "CONT");
     }
 
     pub(crate) fn wait_for_exit(&mut self, patience: Duration) -> ExitStatus {
@@ -226,6 +269,11 @@ impl Broker {
 
     pub(crate) fn pid(&self) -> u32 {
         self.running.as_ref().expect("it runs").child.id()
+    }
+
+    /// And neither killed nor stopped since.
+    pub(crate) fn was_started(&self) -> bool {
+        self.running.is_some()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -263,6 +311,12 @@ impl Drop for Broker {
             assert!(!self.said_before.contains("panicked at"), "the broker panicked:\n{}", self.said_before);
         }
     }
+}
+
+/// To one process, by its name without SIG.
+pub(crate) fn send_signal(pid: u32, name: &str) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status();
+    assert!(sent.expect("sh runs").success(), "process {pid} takes no signal");
 }
 
 /// What a start that cannot succeed says, with its log kept to errors.
