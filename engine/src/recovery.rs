@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{BatchHeader, BatchView, Offset, TopicPartition, batch::crc32c};
+use model::{BatchHeader, Offset, TopicPartition, batch::crc32c};
 use rt::pages::{BLOCK, PAGE_MAX, PagePool};
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     compaction::swap::{self, SwapError},
     disk::{Disk, Flush},
     epochs::{EpochCache, LEADER_EPOCH_FILE},
-    index::{OffsetIndex, TimeIndex, relative_offset},
+    index::{OffsetIndex, TimeIndex},
     journal::{
         frame::{Run, RunKind},
         scan::{self, FoundRun, ScanError},
@@ -43,6 +43,10 @@ use crate::{
     },
     store::JOURNAL_DIR,
 };
+
+mod gaps;
+
+use gaps::{gap_in, may_follow};
 
 const SIDE_FILE_BYTES_MAX: usize = 256 << 20;
 /// Beside those of the shards.
@@ -780,27 +784,4 @@ impl<'a, D: Disk> Rebuild<'a, D> {
         }
         Ok(Restored { end: self.next, runs_applied: self.runs_applied, cut_bytes })
     }
-}
-
-/// Whole batches, side by side, from where the log ended before the run to its next offset: is there a gap between them?
-/// `None`: they are not, and a log that took them could not be opened, and the next recovery would cut it as a torn tail.
-fn gap_in(run: &Run, bytes: &[u8]) -> Option<bool> {
-    let (mut rest, mut next, mut gap) = (bytes, run.base_offset, false);
-    while !rest.is_empty() {
-        let batch = BatchView::check(rest).ok()?;
-        let header = batch.header();
-        if !may_follow(header, next, run.segment_base) {
-            return None;
-        }
-        gap |= header.base_offset() > next;
-        next = header.next_offset();
-        rest = &rest[batch.bytes().len()..];
-    }
-    (next == run.next_offset).then_some(gap)
-}
-
-/// May this batch stand where `next` is due? Its offset is outside its checksum, so a checked batch can still be in the
-/// wrong place.
-fn may_follow(header: &BatchHeader, next: Offset, segment: Offset) -> bool {
-    header.base_offset() >= next && relative_offset(segment, header.last_offset()).is_some()
 }
