@@ -210,6 +210,19 @@ impl<'a> BatchView<'a> {
         Ok(view)
     }
 
+    /// Whole batches, one behind the other, each checked. Ends behind the first that is wrong.
+    pub fn check_all(bytes: &'a [u8]) -> impl Iterator<Item = Result<Self, BatchError>> {
+        let mut rest = bytes;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let checked = Self::check(rest);
+            rest = checked.as_ref().map_or(&[], |batch| &rest[batch.bytes().len()..]);
+            Some(checked)
+        })
+    }
+
     pub fn check_crc(&self) -> Result<(), BatchError> {
         let stored = self.header.crc.get();
         let computed = crc32c(&self.bytes[CRC_FROM..]);

@@ -108,15 +108,14 @@ impl Loaded {
         }
     }
 
-    fn take(&mut self, mut bytes: &[u8]) -> anyhow::Result<()> {
-        while !bytes.is_empty() {
-            let batch = BatchView::check(bytes)?;
+    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        for batch in BatchView::check_all(bytes) {
+            let batch = batch?;
             let header = batch.header();
             let (base, epoch) = (header.base_offset(), header.leader_epoch());
             let next = self.entries.last().map_or(self.start.offset, Entry::next);
             if base < next {
                 // The snapshot has it.
-                bytes = &bytes[batch.bytes().len()..];
                 continue;
             }
             if base > next {
@@ -132,7 +131,6 @@ impl Loaded {
                 Payload::Records { bytes, count: header.record_count().unsigned_abs() }
             };
             self.entries.push(Entry { base, epoch, payload });
-            bytes = &bytes[batch.bytes().len()..];
         }
         Ok(())
     }

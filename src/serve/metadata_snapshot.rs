@@ -143,12 +143,12 @@ fn batch(records: &[SnapshotRecord], now: Timestamp) -> Vec<u8> {
 }
 
 /// What came from a disk or a network is trusted in nothing.
-pub fn decode(mut bytes: &[u8], end: Position, cluster_id: &str) -> anyhow::Result<Snapshot> {
+pub fn decode(bytes: &[u8], end: Position, cluster_id: &str) -> anyhow::Result<Snapshot> {
     let mut voters = None;
     let mut records = Vec::new();
     let mut whole = false;
-    while !bytes.is_empty() {
-        let batch = BatchView::check(bytes)?;
+    for batch in BatchView::check_all(bytes) {
+        let batch = batch?;
         if batch.header().is_control() {
             match control_records::read_any(&batch)? {
                 control_records::Control::Log(Payload::Voters(named)) => voters = Some(named),
@@ -166,7 +166,6 @@ pub fn decode(mut bytes: &[u8], end: Position, cluster_id: &str) -> anyhow::Resu
                 records.push(SnapshotRecord { record, broker_epoch: broker_epoch.transpose()? });
             }
         }
-        bytes = &bytes[batch.bytes().len()..];
     }
     if !whole {
         bail!("the snapshot has no end");

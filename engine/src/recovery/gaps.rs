@@ -7,16 +7,15 @@ use crate::{index::relative_offset, journal::frame::Run};
 /// Whole batches, side by side, from where the log ended before the run to its next offset: is there a gap between them?
 /// `None`: they are not, and a log that took them could not be opened, and the next recovery would cut it as a torn tail.
 pub(super) fn gap_in(run: &Run, bytes: &[u8]) -> Option<bool> {
-    let (mut rest, mut next, mut gap) = (bytes, run.base_offset, false);
-    while !rest.is_empty() {
-        let batch = BatchView::check(rest).ok()?;
+    let (mut next, mut gap) = (run.base_offset, false);
+    for batch in BatchView::check_all(bytes) {
+        let batch = batch.ok()?;
         let header = batch.header();
         if !may_follow(header, next, run.segment_base) {
             return None;
         }
         gap |= header.base_offset() > next;
         next = header.next_offset();
-        rest = &rest[batch.bytes().len()..];
     }
     (next == run.next_offset).then_some(gap)
 }

@@ -231,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn batches_are_walked_up_to_the_first_that_is_wrong() {
+        let batch = |base| batch_of(base, 1000, Producer::NONE, &[b"x"]);
+        let whole = [batch(0), batch(1), batch(2)].concat();
+        let bases = BatchView::check_all(&whole).map(|batch| batch.unwrap().header().base_offset().0);
+        assert_eq!(bases.collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(BatchView::check_all(&[]).count(), 0);
+        let cut = &whole[..whole.len() - 1];
+        let walked: Vec<bool> = BatchView::check_all(cut).map(|batch| batch.is_ok()).collect();
+        assert_eq!(walked, [true, true, false]);
+    }
+
+    #[test]
     fn every_flipped_bit_behind_the_magic_is_seen() {
         let bytes = batch_of(7, 1000, Producer::NONE, &[b"one", b"two"]);
         for bit in 17 * 8..bytes.len() * 8 {

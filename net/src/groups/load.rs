@@ -63,13 +63,11 @@ impl<D: Disk> Groups<D> {
             let from = ReadFrom { offset: next, bytes_max: READ_BYTES, at_least_one: true, isolation };
             let read = partition.read(&self.store, from).await?;
             let bytes: Vec<u8> = read.slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
+            for batch in BatchView::check_all(&bytes) {
                 let bad = |why: String| LoadError::Batch { offset: next, why };
-                let batch = BatchView::check(rest).map_err(|e| bad(e.to_string()))?;
+                let batch = batch.map_err(|e| bad(e.to_string()))?;
                 replay_batch(&mut replay, &batch).map_err(bad)?;
                 next = batch.header().next_offset();
-                rest = &rest[batch.bytes().len()..];
             }
             if bytes.is_empty() {
                 return Err(LoadError::Batch {

@@ -445,12 +445,9 @@ fn common_end(theirs: EpochEnd, ours: EpochEnd) -> Offset {
 }
 
 /// What came over the network is looked at before it goes to the disk.
-fn check(mut batches: &[u8]) -> Result<(), PartitionError> {
-    while !batches.is_empty() {
-        let batch = BatchView::check(batches).map_err(|_| AppendError::Malformed)?;
-        batches = &batches[batch.bytes().len()..];
-    }
-    Ok(())
+fn check(batches: &[u8]) -> Result<(), PartitionError> {
+    let malformed = BatchView::check_all(batches).any(|batch| batch.is_err());
+    if malformed { Err(AppendError::Malformed.into()) } else { Ok(()) }
 }
 
 /// Whole batches from an offset on.

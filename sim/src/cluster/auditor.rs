@@ -125,16 +125,15 @@ impl Auditor {
 
 /// The records of whole batches.
 pub fn records_of(bytes: &[u8]) -> Vec<Found> {
-    let (mut found, mut rest) = (vec![], bytes);
-    while !rest.is_empty() {
-        let batch = BatchView::check(rest).unwrap_or_else(|why| panic!("somebody got no whole batch: {why}"));
+    let mut found = vec![];
+    for batch in BatchView::check_all(bytes) {
+        let batch = batch.unwrap_or_else(|why| panic!("somebody got no whole batch: {why}"));
         let (base, epoch) = (batch.header().base_offset(), batch.header().leader_epoch());
         for (n, record) in (0..).zip(Records::new(batch.payload(), batch.header().record_count())) {
             let value = record.expect("a record of ours").value.expect("it has a value");
             let value = u64::from_be_bytes(*value.first_chunk().expect("it begins with a number"));
             found.push(Found { offset: base + n, epoch, value });
         }
-        rest = &rest[batch.bytes().len()..];
     }
     found
 }
