@@ -89,12 +89,12 @@ impl Followers {
         }
     }
 
-    /// A follower begins anew at `end`, where its log was found to be the leader's. What another life of it vouched for
-    /// counts no more: its disk may be gone.
-    pub fn begun(&mut self, broker: BrokerId, life: i64, end: Offset) {
+    /// A follower begins anew, and vouches for nothing yet. What another life of it vouched for counts no more: its disk may
+    /// be gone.
+    pub fn begun(&mut self, broker: BrokerId, life: i64) {
         if let Some(follower) = self.followers.iter_mut().find(|follower| follower.broker == broker) {
             follower.life = Some(life);
-            follower.acknowledged = end;
+            follower.acknowledged = Offset::NONE;
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn a_proposal_says_which_life_of_a_follower_it_means() {
         let mut all = followers(&[1]);
-        all.begun(BrokerId(3), 77, Offset::NONE);
+        all.begun(BrokerId(3), 77);
         all.acknowledged(BrokerId(3), Offset(20), Offset(20), Millis(1001));
         let proposal = all.propose(log(20, 20), LAG, |_| true, Millis(1002)).unwrap();
         assert_eq!((proposal.isr, proposal.lives), (ids(&[1, 3]), vec![None, Some(77)]));

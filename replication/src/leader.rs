@@ -91,9 +91,9 @@ impl Leader {
         self.recompute()
     }
 
-    /// A follower's log was found equal to the leader's up to `end`, and is sent what follows.
-    pub fn begun(&mut self, broker: BrokerId, life: i64, end: Offset) {
-        self.followers.begun(broker, life, end);
+    /// A follower's log was found to be the leader's, and it is sent what follows.
+    pub fn begun(&mut self, broker: BrokerId, life: i64) {
+        self.followers.begun(broker, life);
     }
 
     /// A follower vouches for everything below `end`; the leader's log ends at `log_end`. Answers whether the high
@@ -234,7 +234,8 @@ mod tests {
     fn a_follower_that_begins_anew_vouches_for_less() {
         let mut leader = leader(&[1, 2], 0);
         leader.acknowledged(BrokerId(2), Offset(9), Offset(9), NOW);
-        leader.begun(BrokerId(2), 5, Offset(3));
+        leader.begun(BrokerId(2), 5);
+        leader.acknowledged(BrokerId(2), Offset(3), Offset(9), NOW);
         leader.advanced(Offset(9));
         assert_eq!(leader.high(), Offset(3));
     }

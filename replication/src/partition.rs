@@ -117,8 +117,6 @@ pub struct Partition<D: Disk> {
     progress: Notify,
     /// The leader's, as a follower heard of it.
     leaders_high: Cell<Offset>,
-    /// The log is being cut: its end is neither the one nor the other.
-    cutting: Cell<bool>,
     cut_ended: Notify,
 }
 
@@ -126,23 +124,6 @@ enum Role {
     Leads(Leader),
     /// Another broker leads, or none does.
     Follows(LeaderEpoch),
-}
-
-/// As long as the log is being cut.
-struct Cut<'a>(&'a Cell<bool>, &'a Notify);
-
-impl<'a> Cut<'a> {
-    fn begin<D: Disk>(partition: &'a Partition<D>) -> Self {
-        assert!(!partition.cutting.replace(true), "{} is being cut already", partition.id());
-        Self(&partition.cutting, &partition.cut_ended)
-    }
-}
-
-impl Drop for Cut<'_> {
-    fn drop(&mut self) {
-        self.0.set(false);
-        self.1.wake_all();
-    }
 }
 
 impl<D: Disk> Partition<D> {
@@ -161,7 +142,6 @@ impl<D: Disk> Partition<D> {
             feeds: RefCell::default(),
             progress: Notify::new(),
             leaders_high: Cell::new(Offset::ZERO),
-            cutting: Cell::new(false),
             cut_ended: Notify::new(),
         };
         partition.set_state(state, now);
@@ -195,7 +175,7 @@ impl<D: Disk> Partition<D> {
     pub async fn uncut(&self) {
         loop {
             let ended = self.cut_ended.wait();
-            if !self.cutting.get() {
+            if !self.log.is_being_cut() {
                 return;
             }
             ended.await;
@@ -313,16 +293,10 @@ impl<D: Disk> Partition<D> {
         unclean: bool,
     ) -> Result<(), PartitionError> {
         self.check_follows(epoch)?;
-        let marks = self.marks.get();
-        if to < marks.high {
-            if !unclean {
-                return Err(PartitionError::CutBelowHigh(to));
-            }
-            tracing::warn!(partition = %self.id(), "an unclean election takes back what was read from offset {to} on");
-            self.marks.set(Watermarks { high: to, last_stable: to, ..marks });
-        }
-        let _cut = Cut::begin(self);
-        store.truncate(&self.log, to).await?;
+        self.take_back(to, unclean)?;
+        let cut = store.truncate(&self.log, to).await;
+        self.cut_ended.wake_all();
+        cut?;
         Ok(())
     }
 
@@ -336,29 +310,33 @@ impl<D: Disk> Partition<D> {
         unclean: bool,
     ) -> Result<(), PartitionError> {
         self.check_follows(epoch)?;
-        let marks = self.marks.get();
-        if start < marks.high {
-            if !unclean {
-                return Err(PartitionError::CutBelowHigh(start));
-            }
-            tracing::warn!(partition = %self.id(), "an unclean election takes back what was read from offset {start} on");
-            let log_start = marks.log_start.min(start);
-            self.marks.set(Watermarks { log_start, high: start, last_stable: start, ..marks });
-        }
-        let _cut = Cut::begin(self);
-        store.restart_at(&self.log, start).await?;
+        self.take_back(start, unclean)?;
+        let cut = store.restart_at(&self.log, start).await;
+        self.cut_ended.wake_all();
+        cut?;
         self.leaders_high.set(self.leaders_high.get().max(start));
         Ok(())
     }
 
-    /// A follower, in the life with that broker epoch, whose log was found equal to this leader's up to `end`. False: of another epoch than the leader's.
-    pub fn follower_begun(&self, broker: BrokerId, life: i64, epoch: LeaderEpoch, end: Offset) -> bool {
-        match &mut *self.role.borrow_mut() {
-            Role::Leads(leader) if leader.epoch() == epoch => {
-                leader.begun(broker, life, end);
-                true
-            }
-            _ => false,
+    /// What clients have seen from an offset on is given up, if an unclean election made it so.
+    fn take_back(&self, from: Offset, unclean: bool) -> Result<(), PartitionError> {
+        let marks = self.marks.get();
+        if from >= marks.high {
+            return Ok(());
+        }
+        if !unclean {
+            return Err(PartitionError::CutBelowHigh(from));
+        }
+        tracing::warn!(partition = %self.id(), "an unclean election takes back what was read from offset {from} on");
+        let log_start = marks.log_start.min(from);
+        self.marks.set(Watermarks { log_start, high: from, last_stable: from, ..marks });
+        Ok(())
+    }
+
+    /// A follower whose log was found to be this leader's begins anew, in the life with that broker epoch.
+    pub fn follower_begun(&self, broker: BrokerId, life: i64) {
+        if let Role::Leads(leader) = &mut *self.role.borrow_mut() {
+            leader.begun(broker, life);
         }
     }
 

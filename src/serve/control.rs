@@ -81,9 +81,8 @@ pub struct Control<D: Disk> {
 
 impl<D: Disk> Control<D> {
     pub fn new(shard: Rc<Shard<D>>, consensus: Rc<Consensus<D>>, peers: Option<Rc<Peers>>) -> Rc<Self> {
-        let millis = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        let session_timeout = millis(shard.config().broker_session_timeout_ms);
-        let heartbeat_interval = millis(shard.config().broker_heartbeat_interval_ms);
+        let session_timeout = shard.config().session_timeout();
+        let heartbeat_interval = shard.config().heartbeat_interval();
         Rc::new(Self {
             shard,
             consensus,
@@ -172,23 +171,15 @@ impl<D: Disk> Control<D> {
                         Err(calls::CallError::Unknown) => Failed::Unknown,
                     }
                 }
-                (_, calls) => {
-                    let heard = rt::timer::timeout(LOOK, changed).await.is_some();
-                    if let (false, Proposal::RegisterBroker(_), Some(calls)) = (heard, &proposal, calls)
-                        && let Some(decided) = self.ask_around(calls, &proposal).await
-                    {
-                        return Ok(decided);
-                    }
+                _ => {
+                    let _ = rt::timer::timeout(LOOK, changed).await;
                     Failed::NotController
                 }
             };
             match failed {
                 Failed::Refused(refusal) => return Err(refusal),
                 // To do it twice might do harm; whoever asked knows better.
-                Failed::Unknown if !may_be_repeated(&proposal) => {
-                    let sentence = "The controller changed while it decided this; look whether it holds.";
-                    return Err(Refusal::new(ErrorCode::NotController, sentence));
-                }
+                Failed::Unknown if !may_be_repeated(&proposal) => return Err(unknown()),
                 Failed::Unknown | Failed::NotController if rt::timer::now() >= deadline => {
                     let sentence =
                         "No controller answers: a majority of the voters must be alive and connected.";
@@ -197,21 +188,6 @@ impl<D: Disk> Control<D> {
                 Failed::Unknown | Failed::NotController => rt::timer::sleep(PAUSE).await,
             }
         }
-    }
-
-    /// A broker that has not registered is told by nobody who leads, because nobody knows where it is: it asks the voters
-    /// one after another.
-    async fn ask_around(&self, calls: &Calls, proposal: &Proposal) -> Option<Decided> {
-        let own = self.consensus.id();
-        let voters: Vec<BrokerId> = self.consensus.node().voters().iter().filter(|&id| id != own).collect();
-        for voter in voters {
-            match calls.call(voter, proposal).await {
-                Ok(Some(decided)) => return Some(decided),
-                Ok(None) => {}
-                Err(error) => tracing::debug!(broker = %voter, ?error, "it does not take the registration"),
-            }
-        }
-        None
     }
 
     /// As the controller. `Err`: this broker is not, or not any more.
@@ -226,6 +202,11 @@ impl<D: Disk> Control<D> {
             }
             _ => {}
         }
+        self.queue(proposal).await
+    }
+
+    /// Its turn comes after what is in the queue.
+    async fn queue(&self, proposal: Proposal) -> Settled {
         let (tx, rx) = rt::oneshot();
         self.queue.borrow_mut().push_back((proposal, tx));
         self.some.wake_all();
@@ -245,10 +226,7 @@ impl<D: Disk> Control<D> {
         match self.settle_here(proposal).await {
             Ok(decided) => Some(decided),
             Err(Failed::NotController) => None,
-            Err(Failed::Unknown) => {
-                let sentence = "The controller changed while it decided this; look whether it holds.";
-                Some((Outcome::Failed(Refusal::new(ErrorCode::NotController, sentence)), Offset::NONE))
-            }
+            Err(Failed::Unknown) => Some((Outcome::Failed(unknown()), Offset::NONE)),
             Err(Failed::Refused(refusal)) => Some((Outcome::Failed(refusal), Offset::NONE)),
         }
     }
@@ -341,10 +319,7 @@ impl<D: Disk> Control<D> {
             let now = rt::timer::now();
             for broker in self.expired(standing.epoch, now) {
                 tracing::info!(%broker, "its session is over");
-                let (tx, rx) = rt::oneshot();
-                self.queue.borrow_mut().push_back((Proposal::Fence(broker), tx));
-                self.some.wake_all();
-                drop(rx.await);
+                drop(self.queue(Proposal::Fence(broker)).await);
             }
             let next = self.sessions.borrow().as_ref().and_then(|(_, sessions)| sessions.next_deadline());
             let wait = next.map_or(self.session_timeout, |at| at.since(rt::timer::now()));
@@ -374,10 +349,7 @@ impl<D: Disk> Control<D> {
             let seconds = u64::try_from(config.leader_imbalance_check_interval_seconds).unwrap_or(0).max(1);
             rt::timer::sleep(Duration::from_secs(seconds)).await;
             if config.auto_leader_rebalance_enable && self.consensus.standing().active {
-                let (tx, rx) = rt::oneshot();
-                self.queue.borrow_mut().push_back((Proposal::Rebalance, tx));
-                self.some.wake_all();
-                drop(rx.await);
+                drop(self.queue(Proposal::Rebalance).await);
             }
         }
     }
@@ -388,9 +360,6 @@ impl<D: Disk> Control<D> {
             let changed = self.consensus.changed().wait();
             let image = self.consensus.image();
             if image.offset() > self.published.get() {
-                if let Some(calls) = &self.calls {
-                    calls.peers().follow(image.clone());
-                }
                 let offset = image.offset();
                 self.shard.images().publish(image).await;
                 self.published.set(offset);
@@ -420,6 +389,11 @@ impl<D: Disk> Control<D> {
     pub fn some_published(&self) -> &Notify {
         &self.some_published
     }
+}
+
+fn unknown() -> Refusal {
+    let sentence = "The controller changed while it decided this; look whether it holds.";
+    Refusal::new(ErrorCode::NotController, sentence)
 }
 
 fn may_be_repeated(proposal: &Proposal) -> bool {

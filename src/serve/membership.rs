@@ -38,11 +38,11 @@ pub struct Membership<D: Disk> {
 
 impl<D: Disk> Membership<D> {
     pub fn new(control: Rc<Control<D>>, registration: RegisterBroker, in_cluster: bool) -> Rc<Self> {
-        let ms = control.shard().config().broker_heartbeat_interval_ms;
+        let interval = control.shard().config().heartbeat_interval();
         Rc::new(Self {
             control,
             registration,
-            interval: Duration::from_millis(u64::try_from(ms).unwrap_or(1)),
+            interval,
             in_cluster,
             epoch: Cell::new(-1),
             leaving: Cell::new(false),

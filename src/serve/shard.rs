@@ -305,8 +305,7 @@ impl Rooms {
         let plan = &process.plan;
         let id = plan.config.node_id;
         let mut config = RaftConfig::new(id);
-        let ms = u64::try_from(plan.config.controller_quorum_election_timeout_ms).unwrap_or(0);
-        config.election_timeout = Duration::from_millis(ms);
+        config.election_timeout = plan.config.election_timeout();
         config.heartbeat = config.election_timeout / 5;
         if let Some(cluster) = &plan.cluster {
             config.contacts = cluster.quorum.voters.iter().map(|voter| voter.id).collect();
@@ -579,7 +578,7 @@ fn open_peers(
     let port =
         port.context("cluster.listener: the last shard's port would be over 65535; choose a lower one")?;
     let address = SocketAddr::new(cluster.address.ip(), port);
-    let session = Duration::from_millis(u64::try_from(plan.config.broker_session_timeout_ms).unwrap_or(0));
+    let session = plan.config.session_timeout();
     let options = EndpointOptions {
         idle_timeout: session,
         keep_alive: session / 4,

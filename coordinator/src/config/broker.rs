@@ -1,5 +1,7 @@
 //! What the broker was started with, and what holds now that dynamic configs lie over it.
 
+use std::time::Duration;
+
 use model::BrokerId;
 
 use super::{
@@ -198,6 +200,19 @@ impl BrokerConfig {
         }
     }
 
+    /// How long a broker may be silent before others lead its partitions.
+    pub fn session_timeout(&self) -> Duration {
+        millis(self.broker_session_timeout_ms)
+    }
+
+    pub fn heartbeat_interval(&self) -> Duration {
+        millis(self.broker_heartbeat_interval_ms)
+    }
+
+    pub fn election_timeout(&self) -> Duration {
+        millis(self.controller_quorum_election_timeout_ms)
+    }
+
     /// The value in force of any key of the table, for keys that have no field.
     pub fn value(&self, name: &str, image: &Image) -> Option<String> {
         self.sources(image).broker_value(table::broker_key(name)?).0
@@ -375,6 +390,11 @@ fn check_advertised(advertised: &[Endpoint], listeners: &[Endpoint]) -> Result<(
 /// An address that stands for every interface is no address to connect to.
 fn concrete(host: &str) -> String {
     if host == "0.0.0.0" || host == "::" { String::new() } else { host.to_owned() }
+}
+
+/// The table has a least value for each of them.
+fn millis(ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 #[cfg(test)]

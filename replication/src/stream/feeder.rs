@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use engine::{Disk, Store};
-use model::{BatchHeader, BrokerId, LeaderEpoch, Offset, TopicPartition};
+use model::{BatchHeader, BrokerId, ErrorCode, LeaderEpoch, Offset, TopicPartition};
 
 use super::frame::{BadFrame, FRAME_BYTES_MAX, Frame, HEADER_BYTES, Kind};
 use crate::{
@@ -13,10 +13,6 @@ use crate::{
 
 /// Of one partition in one turn; then others have theirs.
 const TURN_BYTES: usize = 512 << 10;
-
-/// Kafka's codes, for the follower's log.
-const NOT_LEADER: i64 = 6;
-const STORAGE: i64 = 56;
 
 /// How far one follower was sent one partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,7 +109,8 @@ impl<D: Disk> Feeder<D> {
         let Frame { id, epoch, .. } = *asked;
         let answer = |kind, first, second| Frame { kind, first, second, ..*asked };
         let partition = self.table.find(id).filter(|p| p.leads() && p.leader_epoch() == epoch);
-        let partition = partition.ok_or_else(|| answer(Kind::Refused, NOT_LEADER, 0))?;
+        let partition =
+            partition.ok_or_else(|| answer(Kind::Refused, ErrorCode::NotLeaderOrFollower as i64, 0))?;
         let (end, ends) = (Offset(asked.first), partition.log().ends());
         if end < ends.start {
             return Err(answer(Kind::Restart, ends.start.0, 0));
@@ -128,7 +125,7 @@ impl<D: Disk> Feeder<D> {
             Lineage::Unknown => Err(answer(Kind::Restart, ends.start.0, 0)),
             Lineage::Same => {
                 // What it vouches for it says next: its log may be longer than what is safe of it.
-                partition.follower_begun(self.follower, self.life, epoch, Offset::NONE);
+                partition.follower_begun(self.follower, self.life);
                 partition.attach(&self.feed);
                 Ok(Cursor { epoch, next: end, told: None })
             }
@@ -182,13 +179,13 @@ impl<D: Disk> Feeder<D> {
     ) -> Result<(), LinkError> {
         let led = self.table.find(id).filter(|p| p.leads() && p.leader_epoch() == cursor.epoch);
         let Some(partition) = led else {
-            return self.refuse(id, cursor.epoch, NOT_LEADER, sender).await;
+            return self.refuse(id, cursor.epoch, ErrorCode::NotLeaderOrFollower, sender).await;
         };
         let batches = match self.read(&partition, cursor.next).await {
             Ok(batches) => batches,
             Err(error) => {
                 tracing::warn!(partition = %id, broker = %self.follower, %error, "a follower cannot be sent the log");
-                return self.refuse(id, cursor.epoch, STORAGE, sender).await;
+                return self.refuse(id, cursor.epoch, ErrorCode::KafkaStorageError, sender).await;
             }
         };
         let next = next_offset(&batches).unwrap_or(cursor.next);
@@ -228,11 +225,11 @@ impl<D: Disk> Feeder<D> {
         &self,
         id: TopicPartition,
         epoch: LeaderEpoch,
-        code: i64,
+        code: ErrorCode,
         sender: &mut LaneSender,
     ) -> Result<(), LinkError> {
         self.leave(id);
-        let frame = Frame { first: code, ..Frame::new(Kind::Refused, id, epoch) };
+        let frame = Frame { first: code as i64, ..Frame::new(Kind::Refused, id, epoch) };
         sender.send(&[&frame.encode()]).await
     }
 }

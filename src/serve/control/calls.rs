@@ -58,10 +58,6 @@ impl Calls {
         Self { peers, lanes: RefCell::default() }
     }
 
-    pub fn peers(&self) -> &Rc<Peers> {
-        &self.peers
-    }
-
     /// `None`: that broker is not the controller.
     pub async fn call(&self, broker: BrokerId, proposal: &Proposal) -> Result<Option<Decided>, CallError> {
         let body = wire::encode_proposal(proposal).ok_or(CallError::NotForOthers)?;

@@ -8,7 +8,7 @@ use engine::Disk;
 use model::{ErrorCode, Millis, Offset, Timestamp};
 use net::{ChangeVoters, QuorumReplica, QuorumState, VoterChange};
 
-use super::Control;
+use super::{Control, unknown};
 use crate::serve::consensus::Change;
 
 impl<D: Disk> Control<D> {
@@ -79,10 +79,7 @@ fn refusal(error: ProposeError, asked: &ChangeVoters) -> Refusal {
         | ProposeError::Transferring
         | ProposeError::NotReady
         | ProposeError::ChangeUnderWay
-        | ProposeError::Behind => {
-            let sentence = "The controller changed while it decided this; look whether it holds.";
-            Refusal::new(ErrorCode::NotController, sentence)
-        }
+        | ProposeError::Behind => unknown(),
     }
 }
 
