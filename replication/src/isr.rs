@@ -107,6 +107,11 @@ impl Followers {
         &self.isr
     }
 
+    /// With the leader.
+    pub fn replica_count(&self) -> usize {
+        self.followers.len() + 1
+    }
+
     /// The replicas are these from now on. Who comes has a whole lag time.
     pub fn set_replicas(&mut self, replicas: &[BrokerId], now: Millis) {
         self.followers.retain(|follower| replicas.contains(&follower.broker));

@@ -79,6 +79,11 @@ impl Leader {
         self.isr_min
     }
 
+    /// So many are in sync, or, where a topic has fewer replicas than that, all of them.
+    pub fn has_in_sync(&self, isr_min: usize) -> bool {
+        self.isr_count() >= isr_min.min(self.followers.replica_count())
+    }
+
     /// Everything that earlier leaders had committed is below the high watermark: before that, clients are not told
     /// where the log ends (KIP-207).
     pub fn knows_its_end(&self) -> bool {

@@ -71,7 +71,8 @@ pub enum PartitionError {
 /// What an append must keep beside the log's own rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AppendRules {
-    /// Refuse when fewer replicas are in sync: `min.insync.replicas` for acks=all, otherwise 0.
+    /// Refuse when fewer replicas are in sync: `min.insync.replicas` for acks=all, otherwise 0. A topic with fewer replicas
+    /// than that needs all of them.
     pub isr_min: usize,
 }
 
@@ -240,7 +241,7 @@ impl<D: Disk> Partition<D> {
         now: Timestamp,
     ) -> Result<Appended, PartitionError> {
         let epoch = match &*self.role.borrow() {
-            Role::Leads(leader) if leader.isr_count() < rules.isr_min => {
+            Role::Leads(leader) if !leader.has_in_sync(rules.isr_min) => {
                 return Err(PartitionError::NotEnoughReplicas(leader.isr_count()));
             }
             Role::Leads(leader) => leader.epoch(),
@@ -375,6 +376,14 @@ impl<D: Disk> Partition<D> {
     pub fn isr_min(&self) -> Option<usize> {
         match &*self.role.borrow() {
             Role::Leads(leader) => Some(leader.isr_min()),
+            Role::Follows(_) => None,
+        }
+    }
+
+    /// Whether so many replicas are in sync, or all that there are, if this broker leads.
+    pub fn has_in_sync(&self, isr_min: usize) -> Option<bool> {
+        match &*self.role.borrow() {
+            Role::Leads(leader) => Some(leader.has_in_sync(isr_min)),
             Role::Follows(_) => None,
         }
     }

@@ -178,7 +178,7 @@ async fn cluster<D: Disk>(shard: &Shard<D>, samples: &mut Samples) {
             offline += u64::from(partition.leader.is_none());
             if partition.leader == Some(shard.broker()) {
                 under_replicated += u64::from(partition.isr.len() < partition.replicas.len());
-                under_min_isr += u64::from(partition.isr.len() < isr_min);
+                under_min_isr += u64::from(partition.isr.len() < isr_min.min(partition.replicas.len()));
             }
         }
         rt::yield_if_needed().await;

@@ -86,8 +86,8 @@ impl<D: Disk> Owner<D> {
                 let reached = partition.as_ref().map(reached);
                 let in_time = !gone && reached.is_some_and(|reached| reached >= appended.next_offset);
                 // It is safe on all that are in sync, and those were too few by the time it was.
-                let in_sync = partition.as_ref().and_then(|partition| partition.isr_count());
-                if in_time && in_sync.is_some_and(|count| count < part.isr_min) {
+                let in_sync = partition.as_ref().and_then(|partition| partition.has_in_sync(part.isr_min));
+                if in_time && in_sync == Some(false) {
                     return refused(ErrorCode::NotEnoughReplicasAfterAppend);
                 }
                 if why != Woken::Reached && !in_time {

@@ -235,11 +235,14 @@ fn roles_follow_epochs_and_epochs_never_go_back() {
 #[test]
 fn too_few_in_sync_replicas_take_no_batch_that_asks_for_more() {
     let world = World::new();
-    let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
+    let replicas = vec![ME, BrokerId(2)];
+    let partition = world.open(0, Durability::Flushed, &PartitionState { replicas, ..led(0, &[1]) });
     let batch = batch_of(0, NOW.0, Producer::NONE, &[b"v"]);
     let append = |isr_min| partition.append(&world.store, &batch, AppendRules { isr_min }, NOW);
     assert!(matches!(append(2), Err(PartitionError::NotEnoughReplicas(1))));
     assert!(append(1).is_ok() && append(0).is_ok());
+    assert!(partition.set_state(&led(1, &[1]), Millis(0)));
+    assert!(append(2).is_ok(), "there is no second replica");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 use engine::compression::{compress, decompress};
 use model::{
-    BatchHeader, Compression, ErrorCode, TimestampType,
+    BatchHeader, BrokerId, Compression, ErrorCode, Millis, TimestampType,
     batch::{
         BatchView,
         record::{BatchMeta, Producer, build_batch, write_record},
     },
 };
+
+use replication::PartitionState;
 
 use super::world::{Seen, Started, WALL, World, batch, batch_by, code};
 use crate::wire::{
@@ -469,9 +471,23 @@ fn what_a_request_unfolds_to_goes_out_in_pieces() {
 fn too_few_in_sync_replicas_refuse_acks_all_and_no_other() {
     let mut world = World::of(1);
     world.topic("t", 1, &[("min.insync.replicas", "2")]);
-    for (acks, expected) in [(-1, ErrorCode::NotEnoughReplicas), (1, ErrorCode::None)] {
+    let two = [world.owner("t", 0).broker(), BrokerId(99)];
+    // A topic of one replica cannot have two in sync: Kafka asks for no more than there are.
+    for (replicas, acks, expected) in [
+        (&two[..1], -1, ErrorCode::None),
+        (&two, -1, ErrorCode::NotEnoughReplicas),
+        (&two, 1, ErrorCode::None),
+    ] {
+        let leader_epoch = world.partition("t", 0).leader_epoch();
+        let state = PartitionState {
+            replicas: replicas.to_vec(),
+            isr_min: 2,
+            partition_epoch: 5,
+            ..PartitionState::alone(two[0], leader_epoch)
+        };
+        world.partition("t", 0).set_state(&state, Millis(0));
         let entry = &send(&mut world, 7, acks, Topic::Name("t"), &[(0, Some(&batch(&["a"])))])[0];
-        assert_eq!(code(entry.error_code), expected, "acks {acks}");
+        assert_eq!(code(entry.error_code), expected, "acks {acks}, {} replicas", replicas.len());
     }
 }
 
