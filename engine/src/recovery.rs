@@ -44,6 +44,7 @@ use crate::{
     store::JOURNAL_DIR,
 };
 
+mod all;
 mod gaps;
 
 use gaps::{gap_in, may_follow};

@@ -125,8 +125,9 @@ async fn open(disk: &MemDisk, salt: u64) -> std::io::Result<(Rc<Store<MemDisk>>,
 
 async fn recover(disk: &MemDisk) -> Result<(), RecoveryError> {
     let recovery = Recovery::scan(disk.clone(), PagePool::new(64 << 20), Path::new(DATA)).await?;
-    for p in 0..LOGS {
-        recovery.restore(id(p), "t").await?;
+    let named: Vec<_> = (0..LOGS).map(|p| (id(p), "t".to_owned())).collect();
+    for restored in recovery.restore_all(&named, |_| ()).await {
+        restored?;
     }
     recovery.sweep().await?;
     recovery.finish().await

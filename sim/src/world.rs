@@ -85,8 +85,9 @@ pub type Known = (Option<Offset>, Option<Offset>);
 /// Makes every log of a directory whole.
 pub async fn recover(disk: SimDisk, logs: usize) -> Result<Vec<Known>, RecoveryError> {
     let recovery = Recovery::scan(disk, PagePool::new(RECOVERY_POOL_BYTES), Path::new(DATA)).await?;
-    for partition in 0..logs {
-        recovery.restore(id(partition), TOPIC).await?;
+    let named: Vec<_> = (0..logs).map(|partition| (id(partition), TOPIC.to_owned())).collect();
+    for restored in recovery.restore_all(&named, |_| ()).await {
+        restored?;
     }
     let known = |log| (recovery.log_start(log), recovery.cleaned_until(log));
     let starts = (0..logs).map(|partition| known(id(partition))).collect();

@@ -47,9 +47,12 @@ pub async fn run(
     logs.extend(loaded.perhaps_removed.iter().flat_map(|topic| hosted(topic, broker)));
     let (mut applied, mut corrupt) = (0, 0);
     let mut status = StatusLine::new(true);
-    for (number, (id, topic)) in (1..).zip(&logs) {
-        status.show(|| format!("recovering partition {number} of {}", logs.len()));
-        match recovery.restore(*id, topic).await {
+    let count = logs.len();
+    let restored = recovery
+        .restore_all(&logs, |done| status.show(|| format!("recovering: {done} partitions of {count}")))
+        .await;
+    for ((id, topic), restored) in logs.iter().zip(restored) {
+        match restored {
             Ok(restored) => applied += restored.runs_applied,
             Err(error @ RecoveryError::Corrupt { .. }) => {
                 tracing::error!("{error}");
