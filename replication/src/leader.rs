@@ -103,6 +103,16 @@ impl Leader {
         self.recompute()
     }
 
+    /// The log of a follower begins there.
+    pub fn starts_at(&mut self, broker: BrokerId, log_start: Offset) {
+        self.followers.starts_at(broker, log_start);
+    }
+
+    /// Who of `near` may serve a consumer at `offset`.
+    pub fn nearest(&self, near: &[BrokerId], offset: Offset) -> Option<BrokerId> {
+        self.followers.nearest(near, offset)
+    }
+
     /// The metadata says something new about the same epoch. Answers whether the high watermark moved: it may when the
     /// slowest leaves.
     pub fn set_state(&mut self, state: &PartitionState, now: Millis) -> bool {

@@ -18,7 +18,9 @@ pub mod waiters;
 
 pub use feed::Feed;
 pub use leader::Leader;
-pub use partition::{AppendRules, Isolation, Lineage, Partition, PartitionError, PartitionState, ReadFrom};
+pub use partition::{
+    AppendRules, Held, Isolation, Lineage, Partition, PartitionError, PartitionState, ReadFrom, Serves,
+};
 pub use runtime::{OnShard, Runtime};
 pub use table::PartitionTable;
 pub use traffic::Traffic;

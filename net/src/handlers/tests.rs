@@ -5,6 +5,7 @@ mod cluster;
 mod configs;
 mod fetch;
 mod metadata;
+mod near;
 mod offsets;
 mod produce;
 mod quotas;

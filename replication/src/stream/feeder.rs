@@ -7,7 +7,7 @@ use model::{BatchHeader, BrokerId, ErrorCode, LeaderEpoch, Offset, TopicPartitio
 
 use super::frame::{BadFrame, FRAME_BYTES_MAX, Frame, HEADER_BYTES, Kind};
 use crate::{
-    Feed, Lineage, Partition, PartitionTable, Runtime,
+    Feed, Held, Lineage, Partition, PartitionTable, Runtime,
     transport::{Lane, LaneReceiver, LaneSender, LinkError},
 };
 
@@ -136,8 +136,8 @@ impl<D: Disk> Feeder<D> {
         let known = self.cursors.borrow().get(&frame.id).copied();
         let Some(partition) = self.table.find(frame.id) else { return };
         if known.is_some_and(|cursor| cursor.epoch == frame.epoch && Offset(frame.first) <= cursor.next) {
-            let (end, now) = (Offset(frame.first), self.runtime.now());
-            partition.follower_acknowledged(self.follower, frame.epoch, end, now);
+            let held = Held { start: Offset(frame.second), end: Offset(frame.first) };
+            partition.follower_acknowledged(self.follower, frame.epoch, held, self.runtime.now());
             self.table.moved(&partition);
         }
     }

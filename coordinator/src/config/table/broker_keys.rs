@@ -57,6 +57,8 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("max.request.partition.size.limit", "2000", "Most partitions that one request may ask to have described.").min(1),
     int("replica.fetch.max.bytes", "1048576", "Most record bytes of one partition that a follower is sent at once.").min(0),
     long("replica.lag.time.max.ms", "30000", "A follower that has not caught up for this time leaves the in-sync replicas.").high(),
+    null("replica.selector.class", String, "Where consumers read: at the leader, or with the rack aware selector at an in-sync replica in their own rack.")
+        .only(&["", RACK_AWARE_SELECTOR], "name the rack aware selector, or nothing for the leader"),
     // The log.
     list("log.dirs", "./data", "Folders for the data.").own_default().high(),
     string("log.durability", "flushed",

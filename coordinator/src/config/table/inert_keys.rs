@@ -59,7 +59,6 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("replica.socket.timeout.ms", "30000", "Longest wait of a follower for its leader.").high().inert(),
     int("replica.socket.receive.buffer.bytes", "65536", "Receive buffer of a follower.").high().inert(),
     long("replica.high.watermark.checkpoint.interval.ms", "5000", "How often high watermarks are saved.").high().inert(),
-    null("replica.selector.class", String, "How a consumer's nearest replica is found.").inert(),
     int("replication.quota.window.num", "11", "Windows over which replication quotas are measured.").min(1).low().inert(),
     int("replication.quota.window.size.seconds", "1", "Length of one window of replication quotas.").min(1).low().inert(),
     int("alter.log.dirs.replication.quota.window.num", "11", "Windows over which moves between folders are measured.").min(1).low().inert(),
