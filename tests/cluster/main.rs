@@ -11,4 +11,5 @@ mod faults;
 mod groups;
 mod load;
 mod members;
+mod nearest;
 mod watch;
