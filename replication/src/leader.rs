@@ -75,6 +75,10 @@ impl Leader {
         self.followers.isr().len()
     }
 
+    pub fn is_in_sync(&self, broker: BrokerId) -> bool {
+        self.followers.isr().contains(&broker)
+    }
+
     pub fn isr_min(&self) -> usize {
         self.isr_min
     }

@@ -8,6 +8,7 @@
 pub mod feed;
 pub mod isr;
 pub mod leader;
+pub mod pace;
 pub mod partition;
 pub mod runtime;
 pub mod stream;
@@ -18,6 +19,7 @@ pub mod waiters;
 
 pub use feed::Feed;
 pub use leader::Leader;
+pub use pace::{Pace, Unhindered};
 pub use partition::{
     AppendRules, Held, Isolation, Lineage, Partition, PartitionError, PartitionState, ReadFrom, Serves,
 };

@@ -414,6 +414,11 @@ impl<D: Disk> Partition<D> {
         }
     }
 
+    /// Is that broker one of those in sync, as far as this leader knows?
+    pub fn is_in_sync(&self, broker: BrokerId) -> bool {
+        matches!(&*self.role.borrow(), Role::Leads(leader) if leader.is_in_sync(broker))
+    }
+
     /// In-sync replicas, if this broker leads.
     pub fn isr_count(&self) -> Option<usize> {
         match &*self.role.borrow() {

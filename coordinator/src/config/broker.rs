@@ -69,6 +69,8 @@ field::view! {
         replica_fetch_max_bytes: i32,
         replica_lag_time_max_ms: i64,
         replica_selector_class: Option<String>,
+        replication_quota_window_num: i32,
+        replication_quota_window_size_seconds: i32,
         log_retention_check_interval_ms: i64,
         log_cleaner_enable: bool,
         log_cleaner_backoff_ms: i64,

@@ -59,6 +59,10 @@ pub(super) const KEYS: &[ConfigKey] = &[
     long("replica.lag.time.max.ms", "30000", "A follower that has not caught up for this time leaves the in-sync replicas.").high(),
     null("replica.selector.class", String, "Where consumers read: at the leader, or with the rack aware selector at an in-sync replica in their own rack.")
         .only(&["", RACK_AWARE_SELECTOR], "name the rack aware selector, or nothing for the leader"),
+    null("leader.replication.throttled.rate", Long, "Bytes a second that the broker sends of throttled replicas to those that are not in sync; only what is set while it runs counts.").min(0).cluster_wide(),
+    null("follower.replication.throttled.rate", Long, "Bytes a second that the broker is sent of throttled replicas that are not in sync; only what is set while it runs counts.").min(0).cluster_wide(),
+    int("replication.quota.window.num", "11", "Windows over which the replication throttle is measured.").min(1).low(),
+    int("replication.quota.window.size.seconds", "1", "Length of one window of the replication throttle.").min(1).low(),
     // The log.
     list("log.dirs", "./data", "Folders for the data.").own_default().high(),
     string("log.durability", "flushed",
