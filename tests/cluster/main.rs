@@ -12,4 +12,5 @@ mod groups;
 mod load;
 mod members;
 mod nearest;
+mod throttle;
 mod watch;
