@@ -95,6 +95,8 @@ pub enum Proposal {
     Fence(BrokerId),
     /// Leadership goes back to preferred replicas.
     Rebalance,
+    /// Partitions without a leader get one, where the configs allow it.
+    ElectLeaderless,
     /// A client's request that the controller's own broker answers.
     Forward(Forwarded),
 }
@@ -156,6 +158,8 @@ pub enum Outcome {
     AlterPartition(Result<Vec<ErrorCode>, Refusal>),
     Fence,
     Rebalance,
+    /// True: there may be more to elect.
+    ElectLeaderless(bool),
     /// The answer's frame, with its length; `None`: the connection is to end.
     Forward(Option<Vec<u8>>),
     /// The whole proposal failed: the metadata log takes no records now.

@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(200);
 /// Heartbeats that a broker may miss while the controller changes.
 const GRACE_HEARTBEATS: u32 = 3;
-/// Partitions that change their leader at once without need.
+/// Partitions that change their leader at once without anybody asking for it.
 const REBALANCED_MAX: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -117,6 +117,8 @@ impl<D: Disk> Control<D> {
             rt::spawn(async move { this.run_sessions().await });
             let this = self.clone();
             rt::spawn(async move { this.run_rebalancing().await });
+            let this = self.clone();
+            rt::spawn(async move { this.run_elections().await });
         }
     }
 
@@ -354,6 +356,34 @@ impl<D: Disk> Control<D> {
         }
     }
 
+    /// Looks for partitions that have no leader and may have one, for ever: when this broker becomes the controller, whose
+    /// configuration may be another than that of the one before it, and from time to time.
+    async fn run_elections(&self) {
+        let mut looked = None;
+        loop {
+            let changed = self.consensus.changed().wait();
+            let standing = self.consensus.standing();
+            if !standing.active {
+                looked = None;
+                changed.await;
+                continue;
+            }
+            let now = rt::timer::now();
+            let ms = u64::try_from(self.shard.config().unclean_leader_election_interval_ms).unwrap_or(0);
+            let interval = Duration::from_millis(ms.max(1));
+            let due = match looked {
+                Some((epoch, at)) if epoch == standing.epoch => at + interval,
+                _ => now,
+            };
+            if now < due {
+                let _ = rt::timer::timeout(due.since(now), changed).await;
+                continue;
+            }
+            while let Ok((Outcome::ElectLeaderless(true), _)) = self.queue(Proposal::ElectLeaderless).await {}
+            looked = Some((standing.epoch, rt::timer::now()));
+        }
+    }
+
     /// Takes what is committed to every shard, for ever.
     async fn run_publishing(&self) {
         loop {
@@ -474,6 +504,9 @@ fn decide(
             (Outcome::AlterPartition(codes), decision.records)
         }
         Proposal::Fence(broker) => (Outcome::Fence, controller.fence(broker).records),
+        Proposal::ElectLeaderless => {
+            decided!(Outcome::ElectLeaderless, controller.elect_leaderless(REBALANCED_MAX))
+        }
         Proposal::Rebalance => (Outcome::Rebalance, controller.preferred_imbalance(REBALANCED_MAX).records),
         Proposal::Forward(_) => unreachable!("it is answered by handlers, which propose what is in it"),
         Proposal::DescribeQuorum | Proposal::ChangeVoters(_) => {

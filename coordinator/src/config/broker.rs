@@ -60,6 +60,7 @@ field::view! {
         auto_create_topics_enable: bool,
         delete_topic_enable: bool,
         unclean_leader_election_enable: bool,
+        unclean_leader_election_interval_ms: i64,
         auto_leader_rebalance_enable: bool,
         leader_imbalance_check_interval_seconds: i64,
         message_max_bytes: i32,

@@ -44,6 +44,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     boolean("delete.topic.enable", "true", "Whether topics can be deleted.").high(),
     boolean("unclean.leader.election.enable", "false",
         "Whether a replica that is not in sync may lead when nobody else can, unless the topic says.").high().cluster_wide(),
+    long("unclean.leader.election.interval.ms", "300000", "How often the controller looks for partitions without a leader that may have one.").min(1).low(),
     boolean("auto.leader.rebalance.enable", "true", "Whether leadership returns to the preferred replicas by itself.").high(),
     long("leader.imbalance.check.interval.seconds", "300", "How often leadership is compared with the preferred replicas.").min(1).high(),
     string("compression.type", "producer", "How records are compressed in the log, unless the topic says; 'producer' keeps what was sent.")
