@@ -39,7 +39,7 @@ use crate::{
     mesh::{Link, Message},
     quorum::{ChangeVoters, QuorumState},
     request::{Peer, Request},
-    wire::Malformed,
+    wire::{ApiKey, Malformed},
 };
 
 /// Where the metadata is decided.
@@ -116,6 +116,11 @@ impl Forwarded {
         let peer = &request.peer;
         let (address, local) = (peer.address, peer.local);
         Self { frame: request.frame(), address, listener: peer.listener.to_string(), local }
+    }
+
+    /// It only asks, so it does no harm to ask twice.
+    pub fn only_asks(&self) -> bool {
+        self.frame.first_chunk().is_some_and(|&key| i16::from_be_bytes(key) == ApiKey::DescribeQuorum.code())
     }
 
     /// As if it had come in here.

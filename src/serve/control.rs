@@ -40,6 +40,8 @@ use calls::Calls;
 
 /// How long a proposal waits for a controller.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long what a client asks waits for one: most clients wait 30 s for an answer, whatever it is.
+const PATIENCE_OF_CLIENTS: Duration = Duration::from_secs(25);
 /// How long a look for a controller takes before it is looked for again.
 const LOOK: Duration = Duration::from_millis(200);
 /// Heartbeats that a broker may miss while the controller changes.
@@ -149,7 +151,8 @@ impl<D: Disk> Control<D> {
 
     /// By whoever is the controller.
     pub async fn settle(self: &Rc<Self>, proposal: Proposal) -> Result<Decided, Refusal> {
-        let deadline = rt::timer::now() + PATIENCE;
+        let of_client = matches!(proposal, Proposal::Forward(_));
+        let deadline = rt::timer::now() + if of_client { PATIENCE_OF_CLIENTS } else { PATIENCE };
         loop {
             let changed = self.consensus.changed().wait();
             let standing = self.consensus.standing();
@@ -423,18 +426,19 @@ impl<D: Disk> Control<D> {
 
 fn unknown() -> Refusal {
     let sentence = "The controller changed while it decided this; look whether it holds.";
-    Refusal::new(ErrorCode::NotController, sentence)
+    Refusal::new(ErrorCode::RequestTimedOut, sentence)
 }
 
 fn may_be_repeated(proposal: &Proposal) -> bool {
-    matches!(
-        proposal,
+    match proposal {
         Proposal::RegisterBroker(_)
-            | Proposal::Heartbeat(_)
-            | Proposal::AlterPartition(_)
-            | Proposal::ProducerIds
-            | Proposal::AutoCreate(_)
-    )
+        | Proposal::Heartbeat(_)
+        | Proposal::AlterPartition(_)
+        | Proposal::ProducerIds
+        | Proposal::AutoCreate(_) => true,
+        Proposal::Forward(forwarded) => forwarded.only_asks(),
+        _ => false,
+    }
 }
 
 fn random_id() -> TopicId {

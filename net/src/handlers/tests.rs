@@ -4,6 +4,7 @@ mod admin;
 mod cluster;
 mod configs;
 mod fetch;
+mod forwards;
 mod metadata;
 mod near;
 mod offsets;

@@ -666,6 +666,11 @@ fn decide(
         }
         Proposal::DescribeQuorum => (Outcome::DescribeQuorum(quorum()), vec![]),
         Proposal::ChangeVoters(asked) => (Outcome::ChangeVoters(change_voters(&asked)), vec![]),
+        // The controller that it went to died.
+        Proposal::Forward(_) => {
+            let refusal = Refusal::new(ErrorCode::RequestTimedOut, "Nobody knows.");
+            (Outcome::Failed(refusal), vec![])
+        }
         other => unreachable!("no handler proposes {other:?} of its own"),
     }
 }
