@@ -20,8 +20,8 @@ fn a_partition_without_a_leader_gets_one_as_soon_as_that_is_allowed() {
     client.create_topic_with("t", 1, &min_one).expect("a topic like others");
     let address = cluster.addresses()[&1].clone();
     let reassign = ["cluster", "reassign", "t", "0", "4,5", "-b", &address];
-    let moved = Command::new(env!("CARGO_BIN_EXE_tailrace")).args(reassign).status().expect("it runs");
-    assert!(moved.success());
+    let moved = Command::new(env!("CARGO_BIN_EXE_tailrace")).args(reassign).output().expect("it runs");
+    assert!(moved.status.success());
     wait_for("the partition is on brokers 4 and 5, and 4 leads", PATIENCE, || {
         let partition = cluster.partitions("t").into_iter().next()?;
         (partition.replicas == [4, 5] && partition.isr.len() == 2 && partition.leader == Some(4))
