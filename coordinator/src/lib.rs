@@ -13,6 +13,7 @@ pub mod group;
 pub mod metadata;
 pub mod quotas;
 pub mod raft;
+pub mod throttle;
 
 pub use config::{BrokerConfig, Quorum, TopicConfig, VoterAddress};
 pub use controller::{Controller, Decision, Refusal};

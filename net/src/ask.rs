@@ -1,14 +1,16 @@
 //! What one shard asks the owner of partitions, and what it is told: values, small, `Send`. Record bytes in them are
 //! counted slices: of the request's frame on the way in, of pages on the way out. They are never copied to cross.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use coordinator::{
     group::ListedGroup,
     quotas::{Charge, rate::Charged},
 };
 use engine::{epochs::EpochEnd, producers::ActiveProducer};
-use model::{ErrorCode, LeaderEpoch, Millis, Offset, Timestamp, TopicPartition};
-use replication::Isolation;
+use model::{BrokerId, ErrorCode, LeaderEpoch, Millis, Offset, Timestamp, TopicPartition};
+use replication::{Isolation, Serves};
 use rt::pages::PageSlice;
 
 use crate::groups::{GroupAnswer, GroupAsk};
@@ -102,10 +104,19 @@ pub struct Produced {
 #[derive(Clone, Debug)]
 pub struct FetchAsk {
     pub isolation: Isolation,
+    pub reader: Reader,
     pub bytes_max: usize,
     /// `None`: answer with what is there.
     pub wait: Option<FetchWait>,
     pub parts: Vec<FetchPart>,
+}
+
+/// Which replicas may answer a client's fetch (KIP-392).
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pub serves: Serves,
+    /// Where a leader sends the client if it can: brokers that stand where it does. None if it is to stay.
+    pub near: Arc<[BrokerId]>,
 }
 
 /// Answer when there are `bytes_min`, at the deadline, or when waiting makes no sense.
@@ -133,6 +144,8 @@ pub struct Fetched {
     pub last_stable: Offset,
     pub log_start: Offset,
     pub diverging: Option<EpochEnd>,
+    /// Ask there; there are no records then.
+    pub preferred: Option<BrokerId>,
     pub slices: Vec<PageSlice>,
     pub bytes: usize,
 }
@@ -140,13 +153,13 @@ pub struct Fetched {
 impl Fetched {
     pub fn error(code: ErrorCode) -> Self {
         let none = Offset::NONE;
-        let (diverging, slices) = (None, Vec::new());
-        Self { code, high: none, last_stable: none, log_start: none, diverging, slices, bytes: 0 }
+        let (diverging, preferred, slices) = (None, None, Vec::new());
+        Self { code, high: none, last_stable: none, log_start: none, diverging, preferred, slices, bytes: 0 }
     }
 
     /// The client must hear of this at once: there is no point in waiting for more bytes.
     pub fn is_urgent(&self) -> bool {
-        self.code != ErrorCode::None || self.diverging.is_some()
+        self.code != ErrorCode::None || self.diverging.is_some() || self.preferred.is_some()
     }
 }
 

@@ -39,7 +39,7 @@ use crate::{
     mesh::{Link, Message},
     quorum::{ChangeVoters, QuorumState},
     request::{Peer, Request},
-    wire::Malformed,
+    wire::{ApiKey, Malformed},
 };
 
 /// Where the metadata is decided.
@@ -95,6 +95,8 @@ pub enum Proposal {
     Fence(BrokerId),
     /// Leadership goes back to preferred replicas.
     Rebalance,
+    /// Partitions without a leader get one, where the configs allow it.
+    ElectLeaderless,
     /// A client's request that the controller's own broker answers.
     Forward(Forwarded),
 }
@@ -114,6 +116,11 @@ impl Forwarded {
         let peer = &request.peer;
         let (address, local) = (peer.address, peer.local);
         Self { frame: request.frame(), address, listener: peer.listener.to_string(), local }
+    }
+
+    /// It only asks, so it does no harm to ask twice.
+    pub fn only_asks(&self) -> bool {
+        self.frame.first_chunk().is_some_and(|&key| i16::from_be_bytes(key) == ApiKey::DescribeQuorum.code())
     }
 
     /// As if it had come in here.
@@ -156,6 +163,8 @@ pub enum Outcome {
     AlterPartition(Result<Vec<ErrorCode>, Refusal>),
     Fence,
     Rebalance,
+    /// True: there may be more to elect.
+    ElectLeaderless(bool),
     /// The answer's frame, with its length; `None`: the connection is to end.
     Forward(Option<Vec<u8>>),
     /// The whole proposal failed: the metadata log takes no records now.

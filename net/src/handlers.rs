@@ -194,7 +194,7 @@ pub fn dispatch<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Step {
     let own =
         api.key == ApiKey::IncrementalAlterConfigs && incremental_alter_configs::is_for_loggers(&request);
     if shard.forwards() && is_of_controller(api.key) && !own {
-        return forward(shard, &request);
+        return forward(shard, api, request);
     }
     run_here(shard, api, request)
 }
@@ -219,16 +219,25 @@ fn is_of_controller(key: ApiKey) -> bool {
     )
 }
 
-fn forward<D: Disk>(shard: &Rc<Shard<D>>, request: &Request) -> Step {
-    let (shard, forwarded) = (shard.clone(), Forwarded::new(request));
+/// If nobody decides about it, the handler answers with that: it knows where the errors of its answer stand.
+fn forward<D: Disk>(shard: &Rc<Shard<D>>, api: &'static Api<D>, request: Request) -> Step {
+    let (shard, forwarded) = (shard.clone(), Forwarded::new(&request));
     let api_name = request.api_name();
     Step::wait(async move {
         match shard.control().propose(Proposal::Forward(forwarded)).await {
             Outcome::Forward(Some(frame)) => Step::Answer(Response::of_frame(frame)),
             Outcome::Forward(None) => Step::Close(format!("{api_name}: the controller would not answer it")),
-            other => Step::Close(format!("{api_name}: {}", other.refusal().message)),
+            other => run_here(&shard, api, request.refused(other.refusal())),
         }
     })
+}
+
+/// What the controller decides about something that this request asks for.
+async fn propose<D: Disk>(shard: &Rc<Shard<D>>, request: &Request, proposal: Proposal) -> Outcome {
+    match request.refusal() {
+        Some(refusal) => Outcome::Failed(refusal.clone()),
+        None => shard.control().propose(proposal).await,
+    }
 }
 
 /// What another broker forwarded is answered here. `None`: its connection is to end.

@@ -81,7 +81,8 @@ impl Quotas {
     /// None: no quota concerns this client.
     #[inline]
     pub(crate) fn limits_of(&self, request: &Request) -> Option<Rc<ClientLimits>> {
-        if !self.any.get() {
+        // Of what is not going to happen nothing is charged.
+        if !self.any.get() || request.refusal().is_some() {
             return None;
         }
         self.look_up(request)

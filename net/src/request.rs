@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use coordinator::Refusal;
 
 use crate::{
     quotas::PeerQuota,
@@ -69,6 +70,8 @@ pub struct Request {
     client_id: Option<Bytes>,
     body: Bytes,
     frame: Bytes,
+    /// Why the controller will not decide about it.
+    in_vain: Option<Refusal>,
 }
 
 impl Request {
@@ -83,7 +86,17 @@ impl Request {
             client_id: header.client_id.map(|id| frame.slice_ref(id.as_bytes())),
             body: frame.slice_ref(body),
             frame,
+            in_vain: None,
         })
+    }
+
+    /// The controller was asked in vain: the request is answered with this, where its answer has errors.
+    pub(crate) fn refused(self, refusal: Refusal) -> Self {
+        Self { in_vain: Some(refusal), ..self }
+    }
+
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        self.in_vain.as_ref()
     }
 
     /// Head and body.

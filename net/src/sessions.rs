@@ -77,7 +77,7 @@ pub struct Seen {
     pub high: Offset,
     pub log_start: Offset,
     pub has_records: bool,
-    /// An error or a diverging epoch: always told.
+    /// An error, a diverging epoch or a replica near by: always told.
     pub is_urgent: bool,
     pub is_error: bool,
 }

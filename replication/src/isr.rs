@@ -19,6 +19,8 @@ struct Follower {
     /// Its broker epoch when it began to follow; `None`: it has not.
     life: Option<i64>,
     acknowledged: Offset,
+    /// Where its log begins, as it said with the last acknowledgement.
+    log_start: Offset,
     /// It had all of the leader's log as it was then.
     caught_up: Millis,
     /// Where the leader's log ended at a later time: who reaches that has caught up with that time.
@@ -27,7 +29,8 @@ struct Follower {
 
 impl Follower {
     fn new(broker: BrokerId, now: Millis) -> Self {
-        Self { broker, life: None, acknowledged: Offset::NONE, caught_up: now, next: (Offset::ZERO, now) }
+        let (acknowledged, log_start) = (Offset::NONE, Offset::ZERO);
+        Self { broker, life: None, acknowledged, log_start, caught_up: now, next: (Offset::ZERO, now) }
     }
 }
 
@@ -87,6 +90,26 @@ impl Followers {
             follower.caught_up = follower.next.1;
             follower.next = (log_end, now);
         }
+    }
+
+    /// The log of a follower begins there.
+    pub fn starts_at(&mut self, broker: BrokerId, log_start: Offset) {
+        if let Some(follower) = self.followers.iter_mut().find(|follower| follower.broker == broker) {
+            follower.log_start = log_start;
+        }
+    }
+
+    /// The best of the followers in `near` for a consumer at `offset`: in sync, and known to have that offset; who is not
+    /// in sync may fall behind for ever. The one that has most, then the one that had everything last, then the greatest
+    /// id, as Apache Kafka's rack aware selector has it (KIP-392).
+    pub fn nearest(&self, near: &[BrokerId], offset: Offset) -> Option<BrokerId> {
+        let serves = |follower: &&Follower| {
+            let has = follower.log_start <= offset && offset <= follower.acknowledged;
+            has && near.contains(&follower.broker) && self.isr.contains(&follower.broker)
+        };
+        let able = self.followers.iter().filter(serves);
+        let best = able.max_by_key(|follower| (follower.acknowledged, follower.caught_up, follower.broker));
+        best.map(|follower| follower.broker)
     }
 
     /// A follower begins anew, and vouches for nothing yet. What another life of it vouched for counts no more: its disk may
@@ -311,6 +334,42 @@ mod tests {
         all.acknowledged(BrokerId(3), Offset(20), Offset(20), Millis(1001));
         let proposal = all.propose(log(20, 20), LAG, |_| true, Millis(1002)).unwrap();
         assert_eq!((proposal.isr, proposal.lives), (ids(&[1, 3]), vec![None, Some(77)]));
+    }
+
+    #[test]
+    fn a_consumer_is_sent_to_a_follower_near_it_that_has_what_it_asks_for() {
+        let check = |near: &[i32], offset: i64, expected: Option<i32>| {
+            let mut all =
+                Followers::new(BrokerId(1), &ids(&[1, 2, 3, 4, 5]), &ids(&[1, 2, 3, 5]), 7, Millis(1000));
+            for (broker, start, end) in [(2, 5, 20), (3, 0, 18), (4, 0, 20)] {
+                all.starts_at(BrokerId(broker), Offset(start));
+                all.acknowledged(BrokerId(broker), Offset(end), Offset(20), Millis(1001));
+            }
+            assert_eq!(all.nearest(&ids(near), Offset(offset)), expected.map(BrokerId), "{near:?} {offset}");
+        };
+        check(&[], 10, None);
+        check(&[2, 3, 4, 5], 10, Some(2));
+        check(&[3], 10, Some(3));
+        // Its log ends, and begins, elsewhere.
+        check(&[3], 18, Some(3));
+        check(&[3], 19, None);
+        check(&[2], 5, Some(2));
+        check(&[2], 4, None);
+        check(&[2, 3], 4, Some(3));
+        // Not in sync, not heard of yet, the leader itself, a stranger.
+        check(&[4], 10, None);
+        check(&[5], 0, None);
+        check(&[1, 9], 10, None);
+    }
+
+    #[test]
+    fn of_two_that_have_as_much_the_one_that_had_everything_last_serves() {
+        let mut all = followers(&[1, 2, 3]);
+        all.acknowledged(BrokerId(3), Offset(20), Offset(20), Millis(1001));
+        all.acknowledged(BrokerId(2), Offset(20), Offset(20), Millis(1002));
+        assert_eq!(all.nearest(&ids(&[2, 3]), Offset(20)), Some(BrokerId(2)));
+        all.acknowledged(BrokerId(3), Offset(20), Offset(20), Millis(1002));
+        assert_eq!(all.nearest(&ids(&[2, 3]), Offset(20)), Some(BrokerId(3)));
     }
 
     #[test]

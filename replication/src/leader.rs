@@ -75,6 +75,10 @@ impl Leader {
         self.followers.isr().len()
     }
 
+    pub fn is_in_sync(&self, broker: BrokerId) -> bool {
+        self.followers.isr().contains(&broker)
+    }
+
     pub fn isr_min(&self) -> usize {
         self.isr_min
     }
@@ -106,6 +110,16 @@ impl Leader {
     pub fn acknowledged(&mut self, broker: BrokerId, end: Offset, log_end: Offset, now: Millis) -> bool {
         self.followers.acknowledged(broker, end.min(log_end), log_end, now);
         self.recompute()
+    }
+
+    /// The log of a follower begins there.
+    pub fn starts_at(&mut self, broker: BrokerId, log_start: Offset) {
+        self.followers.starts_at(broker, log_start);
+    }
+
+    /// Who of `near` may serve a consumer at `offset`.
+    pub fn nearest(&self, near: &[BrokerId], offset: Offset) -> Option<BrokerId> {
+        self.followers.nearest(near, offset)
     }
 
     /// The metadata says something new about the same epoch. Answers whether the high watermark moved: it may when the

@@ -8,6 +8,7 @@
 pub mod feed;
 pub mod isr;
 pub mod leader;
+pub mod pace;
 pub mod partition;
 pub mod runtime;
 pub mod stream;
@@ -18,7 +19,10 @@ pub mod waiters;
 
 pub use feed::Feed;
 pub use leader::Leader;
-pub use partition::{AppendRules, Isolation, Lineage, Partition, PartitionError, PartitionState, ReadFrom};
+pub use pace::{Pace, Unhindered};
+pub use partition::{
+    AppendRules, Held, Isolation, Lineage, Partition, PartitionError, PartitionState, ReadFrom, Serves,
+};
 pub use runtime::{OnShard, Runtime};
 pub use table::PartitionTable;
 pub use traffic::Traffic;

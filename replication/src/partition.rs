@@ -56,7 +56,7 @@ pub enum PartitionError {
     UnknownEpoch,
     #[error("{0} in-sync replicas are fewer than the topic asks for")]
     NotEnoughReplicas(usize),
-    #[error("what other replicas hold is not known yet")]
+    #[error("what is asked for is known to be there, but not yet to this replica")]
     OffsetNotAvailable,
     #[error("what clients have seen would be cut: the leader's log parts from ours at {0}")]
     CutBelowHigh(Offset),
@@ -85,6 +85,21 @@ pub enum Isolation {
     All,
 }
 
+/// Which replica answers a reader (KIP-392).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Serves {
+    Leader,
+    /// The leader, or a follower with what it knows to be committed.
+    AnyReplica,
+}
+
+/// What a follower says that it holds safely.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    pub start: Offset,
+    pub end: Offset,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReadFrom {
     pub offset: Offset,
@@ -92,6 +107,7 @@ pub struct ReadFrom {
     /// The first batch goes out even if it is larger than `bytes_max`.
     pub at_least_one: bool,
     pub isolation: Isolation,
+    pub serves: Serves,
 }
 
 /// Whether a client's log and ours have the same past.
@@ -217,8 +233,13 @@ impl<D: Disk> Partition<D> {
 
     /// The leader of a request's idea of the present is compared with ours; -1 asks for no check (KIP-320).
     pub fn check_epoch(&self, asked: LeaderEpoch) -> Result<(), PartitionError> {
+        self.check_reader(asked, Serves::Leader)
+    }
+
+    /// As `check_epoch`, of a reader that a follower may serve.
+    pub fn check_reader(&self, asked: LeaderEpoch, serves: Serves) -> Result<(), PartitionError> {
         let present = self.leader_epoch();
-        if !self.leads() {
+        if !self.answers(serves) {
             // A client that knows a newer epoch than this broker must not be sent away to find an older one.
             let ahead = asked > present;
             return Err(if ahead { PartitionError::UnknownEpoch } else { PartitionError::NotLeader });
@@ -228,6 +249,19 @@ impl<D: Disk> Partition<D> {
             asked if asked < present => Err(PartitionError::FencedEpoch),
             asked if asked > present => Err(PartitionError::UnknownEpoch),
             _ => Ok(()),
+        }
+    }
+
+    /// A follower whose log is being cut has no end to go by.
+    fn answers(&self, serves: Serves) -> bool {
+        self.leads() || (serves == Serves::AnyReplica && !self.log.is_being_cut())
+    }
+
+    /// Which of the brokers `near` a consumer at `offset` better asks, if this broker leads and one of them can serve it.
+    pub fn nearest(&self, near: &[BrokerId], offset: Offset) -> Option<BrokerId> {
+        match &*self.role.borrow() {
+            Role::Leads(leader) if offset >= self.marks.get().log_start => leader.nearest(near, offset),
+            _ => None,
         }
     }
 
@@ -341,13 +375,14 @@ impl<D: Disk> Partition<D> {
         }
     }
 
-    /// A follower of this leader's epoch vouches for everything below `end`. The caller looks who waited for that.
-    pub fn follower_acknowledged(&self, broker: BrokerId, epoch: LeaderEpoch, end: Offset, now: Millis) {
+    /// A follower of this leader's epoch vouches for everything below its end. The caller looks who waited for that.
+    pub fn follower_acknowledged(&self, broker: BrokerId, epoch: LeaderEpoch, held: Held, now: Millis) {
         let log_end = self.log.ends().end;
         if let Role::Leads(leader) = &mut *self.role.borrow_mut()
             && leader.epoch() == epoch
         {
-            leader.acknowledged(broker, end, log_end, now);
+            leader.starts_at(broker, held.start);
+            leader.acknowledged(broker, held.end, log_end, now);
         }
     }
 
@@ -386,6 +421,11 @@ impl<D: Disk> Partition<D> {
             Role::Leads(leader) => Some(leader.has_in_sync(isr_min)),
             Role::Follows(_) => None,
         }
+    }
+
+    /// Is that broker one of those in sync, as far as this leader knows?
+    pub fn is_in_sync(&self, broker: BrokerId) -> bool {
+        matches!(&*self.role.borrow(), Role::Leads(leader) if leader.is_in_sync(broker))
     }
 
     /// In-sync replicas, if this broker leads.
@@ -427,9 +467,10 @@ impl<D: Disk> Partition<D> {
     }
 
     /// Whole batches from an offset on, never anything a client must not see yet. An offset between the end of what
-    /// may be seen and the end of the log is no error: there is nothing there yet.
+    /// may be seen and the end of the log is no error: there is nothing there yet. Nor need it be one beyond a follower's
+    /// end: its leader may have told of more than it has (KIP-392).
     pub async fn read(&self, store: &Store<D>, from: ReadFrom) -> Result<ReadBatches, PartitionError> {
-        if !self.leads() {
+        if !self.answers(from.serves) {
             return Err(PartitionError::NotLeader);
         }
         let range = ReadRange {
@@ -438,9 +479,21 @@ impl<D: Disk> Partition<D> {
             bytes_max: from.bytes_max,
             at_least_one: from.at_least_one,
         };
-        let batches = store.read(&self.log, range).await?;
+        let batches = match store.read(&self.log, range).await {
+            // A cut began under it.
+            Err(_) if !self.answers(from.serves) => return Err(PartitionError::NotLeader),
+            Err(ReadError::OutOfRange) if self.is_to_come(from.offset) => {
+                return Err(PartitionError::OffsetNotAvailable);
+            }
+            read => read?,
+        };
         self.count(Traffic { bytes_out: batches.bytes as u64, ..Traffic::default() });
         Ok(batches)
+    }
+
+    /// Beyond a follower's end, and committed.
+    fn is_to_come(&self, offset: Offset) -> bool {
+        !self.leads() && offset > self.log.ends().end && offset <= self.leaders_high.get()
     }
 
     fn count(&self, more: Traffic) {

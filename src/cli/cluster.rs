@@ -12,7 +12,8 @@ Examples:
   tailrace cluster unregister 2                a broker that does not come back is forgotten
   tailrace cluster reassign logs 0 1,2,4       partition 0 moves to brokers 1, 2 and 4; 1 is to lead
   tailrace cluster reassign logs 0 --cancel    stop a move that is under way
-  tailrace cluster reassignments               the moves under way
+  tailrace cluster reassign logs 0 4,1 --throttle 10000000   the same at 10 MB a second at the most
+  tailrace cluster reassignments               the moves under way; their throttle is taken off when there are none
   tailrace cluster elect                       leadership goes back to the preferred replicas";
 
 #[derive(Subcommand, Debug)]
@@ -51,8 +52,11 @@ pub enum ClusterCommand {
     },
     /// Move a partition to other brokers
     Reassign(ReassignArgs),
-    /// List the moves under way
+    /// List the moves under way, and take their throttle off when there are none
     Reassignments {
+        /// Leave throttles as they are
+        #[arg(long)]
+        preserve_throttles: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -82,6 +86,9 @@ pub struct ReassignArgs {
     /// Stop the move that is under way
     #[arg(long, conflicts_with = "replicas")]
     pub cancel: bool,
+    /// Bytes a second that each broker sends and is sent for it at the most; until 'reassignments' finds that nothing moves
+    #[arg(long, value_name = "BYTES", conflicts_with = "cancel", value_parser = clap::value_parser!(u64).range(1..=i64::MAX as u64))]
+    pub throttle: Option<u64>,
     #[command(flatten)]
     pub broker: BrokerArgs,
 }

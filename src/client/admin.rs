@@ -8,7 +8,7 @@ use net::wire::{
 };
 
 use super::{
-    Cluster,
+    Cluster, Connection,
     error::{ClientError, Result, check},
 };
 
@@ -16,7 +16,6 @@ const TIMEOUT_MS: i32 = 30_000;
 /// Up to here topics are named, not given by id.
 const DELETE_TOPICS_VERSION_MAX: i16 = 5;
 const LATEST: i16 = i16::MAX;
-const RESOURCE_TOPIC: i8 = 2;
 
 /// What a topic shall be like; `None` is the broker's default.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,8 +35,59 @@ pub struct ConfigValue {
     pub source: i8,
 }
 
+/// What has configs of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Resource {
+    Topic(String),
+    Broker(i32),
+}
+
+impl Resource {
+    fn kind(&self) -> i8 {
+        match self {
+            Self::Topic(_) => 2,
+            Self::Broker(_) => 4,
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Topic(name) => name.clone(),
+            Self::Broker(id) => id.to_string(),
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    Set(String),
+    /// Back to what holds without it.
+    Unset,
+    /// To a list.
+    Append(String),
+}
+
+impl Change {
+    fn on_the_wire(&self) -> (i8, Option<&str>) {
+        match self {
+            Self::Set(value) => (0, Some(value)),
+            Self::Unset => (1, None),
+            Self::Append(value) => (2, Some(value)),
+        }
+    }
+}
+
+/// Configs of one resource that change, by key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Alteration {
+    pub resource: Resource,
+    pub changes: Vec<(String, Change)>,
+}
+
 /// A source number that means: set on the topic itself.
 pub const SOURCE_TOPIC: i8 = 1;
+/// A source number that means: set for this broker while it ran.
+pub const SOURCE_BROKER: i8 = 2;
 /// A source number that means: nobody has set it.
 pub const SOURCE_DEFAULT: i8 = 5;
 
@@ -97,19 +147,26 @@ impl Cluster {
 
     /// Sets some values and lets others go back to the broker's.
     pub fn alter_configs(&mut self, topic: &str, set: &[(String, String)], unset: &[String]) -> Result<()> {
-        const SET: i8 = 0;
-        const DELETE: i8 = 1;
-        let sets = set.iter().map(|(name, value)| (name, SET, Some(value.into())));
-        let unsets = unset.iter().map(|name| (name, DELETE, None));
-        let configs = sets.chain(unsets).map(|(name, config_operation, value)| {
-            incremental_alter_configs::AlterableConfig { name: name.into(), config_operation, value }
-        });
-        let resource = incremental_alter_configs::AlterConfigsResource {
-            resource_type: RESOURCE_TOPIC,
-            resource_name: topic.into(),
-            configs: configs.collect(),
+        let sets = set.iter().map(|(name, value)| (name.clone(), Change::Set(value.clone())));
+        let unsets = unset.iter().map(|name| (name.clone(), Change::Unset));
+        let resource = Resource::Topic(topic.to_owned());
+        self.alter(&[Alteration { resource, changes: sets.chain(unsets).collect() }])
+    }
+
+    /// All that is asked, with one request; the first that is refused is the error.
+    pub fn alter(&mut self, alterations: &[Alteration]) -> Result<()> {
+        let config = |(name, change): &(String, Change)| {
+            let (config_operation, value) = change.on_the_wire();
+            let (name, value) = (name.clone().into(), value.map(|value| value.to_owned().into()));
+            incremental_alter_configs::AlterableConfig { name, config_operation, value }
         };
-        let request = incremental_alter_configs::Request { resources: vec![resource], validate_only: false };
+        let resource = |alteration: &Alteration| incremental_alter_configs::AlterConfigsResource {
+            resource_type: alteration.resource.kind(),
+            resource_name: alteration.resource.name().into(),
+            configs: alteration.changes.iter().map(config).collect(),
+        };
+        let resources = alterations.iter().map(resource).collect();
+        let request = incremental_alter_configs::Request { resources, validate_only: false };
         let controller = self.controller()?;
         let answer = controller.call(LATEST, &request)?;
         let malformed = ClientError::malformed(controller.address(), ApiKey::IncrementalAlterConfigs);
@@ -121,31 +178,41 @@ impl Cluster {
     }
 
     pub fn describe_configs(&mut self, topic: &str) -> Result<Vec<ConfigValue>> {
-        let resource = describe_configs::DescribeConfigsResource {
-            resource_type: RESOURCE_TOPIC,
-            resource_name: topic.into(),
-            configuration_keys: None,
+        let described = self.any()?.describe_configs(&[Resource::Topic(topic.to_owned())], None)?;
+        Ok(described.into_iter().flat_map(|(_, values)| values).collect())
+    }
+}
+
+impl Connection {
+    /// Of the keys named, or of all. What a broker was started with only that broker knows.
+    pub fn describe_configs(
+        &mut self,
+        resources: &[Resource],
+        keys: Option<&[&str]>,
+    ) -> Result<Vec<(Resource, Vec<ConfigValue>)>> {
+        let resource = |resource: &Resource| describe_configs::DescribeConfigsResource {
+            resource_type: resource.kind(),
+            resource_name: resource.name().into(),
+            configuration_keys: keys.map(|keys| keys.iter().map(|&key| key.to_owned().into()).collect()),
         };
-        let request = describe_configs::Request { resources: vec![resource], ..Default::default() };
-        let broker = self.any()?;
-        let answer = broker.call(LATEST, &request)?;
-        let malformed = ClientError::malformed(broker.address(), ApiKey::DescribeConfigs);
+        let resources_asked = resources.iter().map(resource).collect();
+        let request = describe_configs::Request { resources: resources_asked, ..Default::default() };
+        let answer = self.call(LATEST, &request)?;
+        let malformed = ClientError::malformed(self.address(), ApiKey::DescribeConfigs);
         let view =
             describe_configs::ResponseView::decode(answer.body(), answer.version).map_err(malformed)?;
-        let mut values = Vec::new();
-        for result in view.results.iter() {
-            check(
-                &format!("configuration of {}", result.resource_name),
-                result.error_code,
-                result.error_message,
-            )?;
-            values.extend(result.configs.iter().map(|c| ConfigValue {
+        let mut described = Vec::new();
+        for (resource, result) in resources.iter().zip(view.results.iter()) {
+            let what = format!("configuration of {}", result.resource_name);
+            check(&what, result.error_code, result.error_message)?;
+            let value = |c: describe_configs::DescribeConfigsResourceResultView<'_>| ConfigValue {
                 name: c.name.to_owned(),
                 value: c.value.map(str::to_owned),
                 source: c.config_source,
-            }));
+            };
+            described.push((resource.clone(), result.configs.iter().map(value).collect()));
         }
-        Ok(values)
+        Ok(described)
     }
 }
 

@@ -2,7 +2,7 @@
 //! with any Kafka broker and knows nothing of the one in this process.
 //!
 //! `connection` is one socket with the versions its broker speaks; `cluster` finds the broker that leads a partition;
-//! `admin` changes topics; `quorum` and `reassignments` look at the cluster and change it; `batch` and `producer` send; `consumer` reads and `format` prints; `groups` looks into groups
+//! `admin` changes topics; `quorum`, `reassignments` and `throttles` look at the cluster and change it; `batch` and `producer` send; `consumer` reads and `format` prints; `groups` looks into groups
 //! and moves their offsets, `waiting` and `log_dirs` measure. What it deliberately does not do: join a group, transactions,
 //! TLS, authentication.
 
@@ -21,6 +21,7 @@ pub mod producer;
 pub mod quorum;
 pub mod reassignments;
 pub mod records;
+pub mod throttles;
 pub mod time;
 pub mod waiting;
 

@@ -15,6 +15,7 @@ use crate::{
     client::{
         Cluster,
         reassignments::{Election, Move},
+        throttles::Throttles,
     },
 };
 
@@ -39,14 +40,19 @@ pub fn run(command: &ClusterCommand) -> anyhow::Result<()> {
             Ok(())
         }
         ClusterCommand::Reassign(args) => reassign(args),
-        ClusterCommand::Reassignments { json, broker } => reassignments(*json, broker),
+        ClusterCommand::Reassignments { preserve_throttles, json, broker } => {
+            reassignments(*json, *preserve_throttles, broker)
+        }
         ClusterCommand::Elect(args) => elect(args),
     }
 }
 
 fn reassign(args: &ReassignArgs) -> anyhow::Result<()> {
-    let ReassignArgs { topic, partition, replicas, cancel, broker } = args;
+    let ReassignArgs { topic, partition, replicas, cancel, throttle, broker } = args;
     let mut cluster = Cluster::connect(&broker.broker)?;
+    if let Some(rate) = throttle {
+        cluster.throttle_move(topic, *partition, replicas, *rate)?;
+    }
     cluster.reassign(topic, *partition, (!cancel).then(|| replicas.clone()))?;
     match cancel {
         true => println!("{topic}-{partition} stays where it was"),
@@ -58,13 +64,35 @@ fn reassign(args: &ReassignArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn reassignments(json: bool, broker: &BrokerArgs) -> anyhow::Result<()> {
-    let moves = Cluster::connect(&broker.broker)?.reassignments()?;
+fn reassignments(json: bool, preserve_throttles: bool, broker: &BrokerArgs) -> anyhow::Result<()> {
+    let mut cluster = Cluster::connect(&broker.broker)?;
+    let moves = cluster.reassignments()?;
+    let throttles = cluster.throttles()?;
+    let takes_off = moves.is_empty() && !throttles.is_empty() && !preserve_throttles;
+    if takes_off {
+        cluster.unthrottle(&throttles)?;
+    }
     match json {
         true => println!("{}", Json::List(moves.iter().map(as_json).collect())),
-        false => print!("{}", listing(&moves)),
+        false => print!("{}{}", listing(&moves), throttle_lines(&throttles, takes_off)),
     }
     Ok(())
+}
+
+fn throttle_lines(throttles: &Throttles, taken_off: bool) -> String {
+    let rate = |&(broker, rate): &(i32, u64)| format!("{broker} at {rate} bytes a second");
+    let brokers = throttles.brokers.iter().map(rate).collect::<Vec<_>>().join(", ");
+    let mut parts = Vec::new();
+    if !brokers.is_empty() {
+        parts.push(format!("of brokers {brokers}"));
+    }
+    if !throttles.topics.is_empty() {
+        parts.push(format!("of topics {}", throttles.topics.join(", ")));
+    }
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("throttle{}: {}\n", if taken_off { " taken off" } else { "" }, parts.join("; ")),
+    }
 }
 
 fn listing(moves: &[Move]) -> String {
@@ -159,5 +187,14 @@ t      3          2,1       2       -
         assert_eq!(listing(&[]), "nothing moves\n");
         let json = r#"{"topic":"t","partition":3,"replicas":[2,1],"adding":[2],"removing":[]}"#;
         assert_eq!(as_json(&m).to_string(), json);
+    }
+
+    #[test]
+    fn a_throttle_is_told() {
+        let throttles = Throttles { topics: vec!["t".into()], brokers: vec![(1, 500), (2, 500)] };
+        let told = "of brokers 1 at 500 bytes a second, 2 at 500 bytes a second; of topics t\n";
+        assert_eq!(throttle_lines(&throttles, false), format!("throttle: {told}"));
+        assert_eq!(throttle_lines(&throttles, true), format!("throttle taken off: {told}"));
+        assert_eq!(throttle_lines(&Throttles::default(), false), "");
     }
 }

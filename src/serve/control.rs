@@ -40,11 +40,13 @@ use calls::Calls;
 
 /// How long a proposal waits for a controller.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long what a client asks waits for one: most clients wait 30 s for an answer, whatever it is.
+const PATIENCE_OF_CLIENTS: Duration = Duration::from_secs(25);
 /// How long a look for a controller takes before it is looked for again.
 const LOOK: Duration = Duration::from_millis(200);
 /// Heartbeats that a broker may miss while the controller changes.
 const GRACE_HEARTBEATS: u32 = 3;
-/// Partitions that change their leader at once without need.
+/// Partitions that change their leader at once without anybody asking for it.
 const REBALANCED_MAX: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -117,6 +119,8 @@ impl<D: Disk> Control<D> {
             rt::spawn(async move { this.run_sessions().await });
             let this = self.clone();
             rt::spawn(async move { this.run_rebalancing().await });
+            let this = self.clone();
+            rt::spawn(async move { this.run_elections().await });
         }
     }
 
@@ -147,7 +151,8 @@ impl<D: Disk> Control<D> {
 
     /// By whoever is the controller.
     pub async fn settle(self: &Rc<Self>, proposal: Proposal) -> Result<Decided, Refusal> {
-        let deadline = rt::timer::now() + PATIENCE;
+        let of_client = matches!(proposal, Proposal::Forward(_));
+        let deadline = rt::timer::now() + if of_client { PATIENCE_OF_CLIENTS } else { PATIENCE };
         loop {
             let changed = self.consensus.changed().wait();
             let standing = self.consensus.standing();
@@ -354,6 +359,34 @@ impl<D: Disk> Control<D> {
         }
     }
 
+    /// Looks for partitions that have no leader and may have one, for ever: when this broker becomes the controller, whose
+    /// configuration may be another than that of the one before it, and from time to time.
+    async fn run_elections(&self) {
+        let mut looked = None;
+        loop {
+            let changed = self.consensus.changed().wait();
+            let standing = self.consensus.standing();
+            if !standing.active {
+                looked = None;
+                changed.await;
+                continue;
+            }
+            let now = rt::timer::now();
+            let ms = u64::try_from(self.shard.config().unclean_leader_election_interval_ms).unwrap_or(0);
+            let interval = Duration::from_millis(ms.max(1));
+            let due = match looked {
+                Some((epoch, at)) if epoch == standing.epoch => at + interval,
+                _ => now,
+            };
+            if now < due {
+                let _ = rt::timer::timeout(due.since(now), changed).await;
+                continue;
+            }
+            while let Ok((Outcome::ElectLeaderless(true), _)) = self.queue(Proposal::ElectLeaderless).await {}
+            looked = Some((standing.epoch, rt::timer::now()));
+        }
+    }
+
     /// Takes what is committed to every shard, for ever.
     async fn run_publishing(&self) {
         loop {
@@ -393,18 +426,19 @@ impl<D: Disk> Control<D> {
 
 fn unknown() -> Refusal {
     let sentence = "The controller changed while it decided this; look whether it holds.";
-    Refusal::new(ErrorCode::NotController, sentence)
+    Refusal::new(ErrorCode::RequestTimedOut, sentence)
 }
 
 fn may_be_repeated(proposal: &Proposal) -> bool {
-    matches!(
-        proposal,
+    match proposal {
         Proposal::RegisterBroker(_)
-            | Proposal::Heartbeat(_)
-            | Proposal::AlterPartition(_)
-            | Proposal::ProducerIds
-            | Proposal::AutoCreate(_)
-    )
+        | Proposal::Heartbeat(_)
+        | Proposal::AlterPartition(_)
+        | Proposal::ProducerIds
+        | Proposal::AutoCreate(_) => true,
+        Proposal::Forward(forwarded) => forwarded.only_asks(),
+        _ => false,
+    }
 }
 
 fn random_id() -> TopicId {
@@ -474,6 +508,9 @@ fn decide(
             (Outcome::AlterPartition(codes), decision.records)
         }
         Proposal::Fence(broker) => (Outcome::Fence, controller.fence(broker).records),
+        Proposal::ElectLeaderless => {
+            decided!(Outcome::ElectLeaderless, controller.elect_leaderless(REBALANCED_MAX))
+        }
         Proposal::Rebalance => (Outcome::Rebalance, controller.preferred_imbalance(REBALANCED_MAX).records),
         Proposal::Forward(_) => unreachable!("it is answered by handlers, which propose what is in it"),
         Proposal::DescribeQuorum | Proposal::ChangeVoters(_) => {

@@ -55,6 +55,7 @@ mod retention;
 mod shard;
 mod snapshot_lane;
 mod stray;
+mod throttle;
 
 use process::{Cluster, Plan, Process};
 

@@ -18,6 +18,7 @@ use coordinator::{
     controller::RegisterBroker,
     metadata::{Broker, PeerAddress},
     raft::{self, Node, RaftConfig, Stored, codec},
+    throttle::Seat,
 };
 use engine::{Store, StoreOptions, disk::ring::RingDisk, journal};
 use model::{BrokerId, Offset, TopicPartition};
@@ -51,6 +52,7 @@ use super::{
     removals::Removals,
     retention::Retention,
     snapshot_lane, stray,
+    throttle::Throttle,
 };
 
 /// Prewritten before a shard takes its first record: enough for a busy first moment, little enough to start at once.
@@ -237,6 +239,7 @@ struct Rooms {
     housekeeping: Housekeeping,
     cleaner: Cleaner,
     retention: Retention,
+    throttle: Rc<Throttle>,
     server: Rc<Server<Disk>>,
     admission: Arc<Admission>,
     /// Of a cluster.
@@ -285,6 +288,8 @@ impl Rooms {
         let rooms = Shard::new(parts);
         let server = Server::new(rooms.clone(), shard.ring.clone(), process.admission.clone());
         let (housekeeping, cleaner, retention) = Default::default();
+        let seat = Seat { broker: plan.config.node_id, shard: shard.id, shard_count: shard.count };
+        let throttle = Rc::new(Throttle::new(seat));
         let admission = process.admission.clone();
         Ok(Self {
             shard: rooms,
@@ -294,6 +299,7 @@ impl Rooms {
             housekeeping,
             cleaner,
             retention,
+            throttle,
             server,
             admission,
             peers,
@@ -367,9 +373,10 @@ impl Rooms {
         let (table, store) = (self.shard.table().clone(), self.store.clone());
         let consensus = member.map(|member| member.consensus.clone());
         let control = member.map(|member| member.control.clone());
+        let throttle = self.throttle.clone();
         let serve = move |opened: Opened| {
             let (table, store, snapshots) = (table.clone(), store.clone(), snapshots.clone());
-            let (consensus, control) = (consensus.clone(), control.clone());
+            let (consensus, control, pace) = (consensus.clone(), control.clone(), throttle.clone());
             async move {
                 let Opened { broker, epoch, purpose, lane } = opened;
                 match (purpose, consensus, control) {
@@ -382,7 +389,7 @@ impl Rooms {
                     }
                     (Purpose::Replication, _, _) => {
                         if let Err(error) =
-                            serve_follower(Rc::new(OnShard), table, store, broker, epoch, lane).await
+                            serve_follower(Rc::new(OnShard), table, store, pace, broker, epoch, lane).await
                         {
                             tracing::debug!(%broker, %error, "a follower's lane ended");
                         }
@@ -400,10 +407,11 @@ impl Rooms {
         let (shard, mesh) = (self.shard.clone(), mesh.clone());
         rt::spawn(async move { shard.run_mesh(mesh).await });
         let (shard, partitions) = (self.shard.clone(), self.partitions.clone());
-        let (admission, peers) = (self.admission.clone(), self.peers.clone());
+        let (admission, peers, throttle) =
+            (self.admission.clone(), self.peers.clone(), self.throttle.clone());
         admission.follow(&shard.config());
         rt::spawn(async move {
-            follow_images(&shard, &partitions, &admission, peers.as_deref()).await;
+            follow_images(&shard, &partitions, &admission, &throttle, peers.as_deref()).await;
         });
         let (store, removals) = (self.store.clone(), self.removals.clone());
         let shard = self.shard.clone();
@@ -552,6 +560,7 @@ async fn follow_images(
     shard: &Shard<Disk>,
     partitions: &Rc<Partitions<Disk>>,
     admission: &Admission,
+    throttle: &Throttle,
     peers: Option<&Peers>,
 ) {
     loop {
@@ -559,6 +568,8 @@ async fn follow_images(
         if let Some(peers) = peers {
             peers.follow(image.clone());
         }
+        // Before anybody follows what moves here.
+        throttle.follow(&image, &shard.config());
         partitions.follow(&shard.image(), &image).await;
         let before = shard.config();
         shard.apply_image(image);

@@ -72,12 +72,15 @@ pub(crate) struct FetchAt<'a> {
     pub(crate) min_bytes: i32,
     pub(crate) max_bytes: i32,
     pub(crate) isolation: i8,
+    /// Where the client stands.
+    pub(crate) rack: &'a str,
 }
 
 impl<'a> FetchAt<'a> {
     /// What is there now.
     pub(crate) fn new(topic: &'a str, partition: i32, offset: i64) -> Self {
-        Self { topic, partition, offset, max_wait_ms: 0, min_bytes: 0, max_bytes: 4 << 20, isolation: 0 }
+        let max_bytes = 4 << 20;
+        Self { topic, partition, offset, max_wait_ms: 0, min_bytes: 0, max_bytes, isolation: 0, rack: "" }
     }
 
     pub(crate) fn request(&self) -> fetch::Request<'a> {
@@ -96,6 +99,7 @@ impl<'a> FetchAt<'a> {
             isolation_level: self.isolation,
             session_epoch: -1,
             topics: vec![topic],
+            rack_id: self.rack.into(),
             ..Default::default()
         }
     }
@@ -106,6 +110,8 @@ pub(crate) struct Fetched {
     pub(crate) code: ErrorCode,
     pub(crate) high_watermark: i64,
     pub(crate) log_start: i64,
+    /// The replica to ask instead, if there is one.
+    pub(crate) preferred: Option<i32>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -331,6 +337,7 @@ pub(crate) fn fetched(answer: &Answer) -> Fetched {
         code: code(partition.error_code),
         high_watermark: partition.high_watermark,
         log_start: partition.log_start_offset,
+        preferred: Some(partition.preferred_read_replica).filter(|&id| id >= 0),
         bytes: partition.records.unwrap_or_default().to_vec(),
     }
 }

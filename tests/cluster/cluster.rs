@@ -73,6 +73,11 @@ pub(crate) fn issue(ca: &Path, id: i32, out: &Path) {
 impl Cluster {
     /// Three brokers, of one, two and one shards.
     pub(crate) fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// The same, with options that each of them has besides.
+    pub(crate) fn start_with(options_of: impl Fn(i32) -> Vec<String>) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let scratch = Scratch::new();
         make_authority(&scratch.path().join("ca"));
@@ -92,6 +97,7 @@ impl Cluster {
             issue(&cluster.ca(), id, &cluster.certificates(id));
             let mut launch = cluster.launch(id, &cluster.certificates(id));
             launch.shards = if id == 2 { 2 } else { 1 };
+            launch = options_of(id).iter().fold(launch, |launch, option| launch.option(option));
             cluster.launches.insert(id, launch);
         }
         cluster.start_all(&[1, 2, 3]);

@@ -60,6 +60,7 @@ field::view! {
         auto_create_topics_enable: bool,
         delete_topic_enable: bool,
         unclean_leader_election_enable: bool,
+        unclean_leader_election_interval_ms: i64,
         auto_leader_rebalance_enable: bool,
         leader_imbalance_check_interval_seconds: i64,
         message_max_bytes: i32,
@@ -68,6 +69,9 @@ field::view! {
         max_request_partition_size_limit: i32,
         replica_fetch_max_bytes: i32,
         replica_lag_time_max_ms: i64,
+        replica_selector_class: Option<String>,
+        replication_quota_window_num: i32,
+        replication_quota_window_size_seconds: i32,
         log_retention_check_interval_ms: i64,
         log_cleaner_enable: bool,
         log_cleaner_backoff_ms: i64,
@@ -207,6 +211,11 @@ impl BrokerConfig {
 
     pub fn heartbeat_interval(&self) -> Duration {
         millis(self.broker_heartbeat_interval_ms)
+    }
+
+    /// Are consumers sent to a replica in their own rack (KIP-392)?
+    pub fn selects_replica_by_rack(&self) -> bool {
+        self.replica_selector_class.as_deref() == Some(table::RACK_AWARE_SELECTOR)
     }
 
     pub fn election_timeout(&self) -> Duration {

@@ -263,6 +263,8 @@ const INT_MAX: &str = "2147483647";
 
 const COMPRESSION_TYPES: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 const DURABILITIES: &[&str] = &["flushed", "written", "memory"];
+/// Apache Kafka's own selector beside its default, by the name of its class.
+pub(super) const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 const NO_TIERED_STORAGE: &str = "there is no tiered storage, so leave it at 'false'";
 
 #[cfg(test)]

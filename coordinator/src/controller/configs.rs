@@ -99,16 +99,20 @@ impl Controller<'_> {
             Ok(())
         };
         let answer = requests.iter().zip(twice).map(|(request, twice)| alter(request, twice)).collect();
-        let of_eligible = self.no_longer_eligible(&records);
-        records.extend(of_eligible);
+        let of_partitions = self.partitions_after(&records);
+        records.extend(of_partitions);
         Decision { answer, records }
     }
 
-    /// With fewer replicas needed in sync, what is committed may leave behind those that were eligible to lead. They stop
-    /// being so by the same records that let it.
-    fn no_longer_eligible(&self, records: &[MetadataRecord]) -> Vec<MetadataRecord> {
-        let of_isr = |record: &MetadataRecord| matches!(record, MetadataRecord::Config(config) if config.key == "min.insync.replicas");
-        if !records.iter().any(of_isr) {
+    /// What configs say of leadership holds with the records that say it. With fewer replicas needed in sync, what is
+    /// committed may leave behind those that were eligible to lead, so they stop being so. Where unclean elections become
+    /// allowed, partitions without a leader get one.
+    fn partitions_after(&self, records: &[MetadataRecord]) -> Vec<MetadataRecord> {
+        let alters = |key: &str| {
+            records.iter().any(|record| matches!(record, MetadataRecord::Config(config) if config.key == key))
+        };
+        let (of_isr, of_unclean) = (alters("min.insync.replicas"), alters("unclean.leader.election.enable"));
+        if !of_isr && !of_unclean {
             return vec![];
         }
         let mut after = self.image.clone();
@@ -118,7 +122,7 @@ impl Controller<'_> {
         }
         let mut changes = Changes::new(Controller::new(&after, self.config));
         for (topic, index, partition) in self.all_partitions() {
-            if !partition.elr.is_empty() {
+            if (of_isr && !partition.elr.is_empty()) || (of_unclean && partition.leader.is_none()) {
                 changes.push(topic, index, partition, Target::of(partition));
             }
         }

@@ -81,8 +81,9 @@ impl Controller<'_> {
         self.elect_where(most, drifted, target)
     }
 
-    /// Partitions without a leader get one, for at most so many at once. Needed when unclean elections become allowed: a
-    /// broker that comes back is followed by elections anyway. True: there may be more.
+    /// Partitions without a leader get one where the configs allow it, for at most so many at once. A broker that comes
+    /// back and a config that changes are followed by elections anyway: what is left is a controller that was started with
+    /// another configuration than the one before it. True: there may be more.
     pub fn elect_leaderless(&self, most: usize) -> Decision<bool> {
         self.elect_where(most, |partition| partition.leader.is_none(), Target::of)
     }

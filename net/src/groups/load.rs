@@ -6,7 +6,7 @@ use std::rc::Rc;
 use coordinator::group::{GroupCoordinator, GroupRecord, Replay};
 use engine::{Disk, compression, records::EndMarker};
 use model::{BatchView, Offset, batch::record::Records};
-use replication::{Isolation, Partition, ReadFrom};
+use replication::{Isolation, Partition, ReadFrom, Serves};
 
 use super::{Groups, Hosted};
 
@@ -60,7 +60,9 @@ impl<D: Disk> Groups<D> {
         while next < end {
             // What earlier leaders left is committed with what this one writes.
             let isolation = Isolation::All;
-            let from = ReadFrom { offset: next, bytes_max: READ_BYTES, at_least_one: true, isolation };
+            let serves = Serves::Leader;
+            let from =
+                ReadFrom { offset: next, bytes_max: READ_BYTES, at_least_one: true, isolation, serves };
             let read = partition.read(&self.store, from).await?;
             let bytes: Vec<u8> = read.slices.iter().flat_map(|slice| slice.iter().copied()).collect();
             for batch in BatchView::check_all(&bytes) {

@@ -30,8 +30,11 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         timeout: Duration::from_millis(u64::try_from(view.timeout_ms).unwrap_or(0)),
         until_committed: view.ack_when_committed,
     };
-    let changed = voters::change(shard.clone(), change);
-    Ok(Step::wait(async move { answer(&request, &changed.await) }))
+    let shard = shard.clone();
+    Ok(Step::wait(async move {
+        let changed = voters::change(&shard, &request, change).await;
+        answer(&request, &changed)
+    }))
 }
 
 fn answer(request: &Request, outcome: &Result<(), Refusal>) -> Step {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use coordinator::{Refusal, controller::AlterClientQuotas};
 use engine::Disk;
 
-use super::{Handled, Step, configs::outcome_of};
+use super::{Handled, Step, configs::outcome_of, propose};
 use crate::{
     control::{Outcome, Proposal},
     request::Request,
@@ -23,7 +23,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     let shard = shard.clone();
     Ok(Step::wait(async move {
         let proposal = Proposal::AlterClientQuotas { requests, validate_only };
-        let decided = match shard.control().propose(proposal).await {
+        let decided = match propose(&shard, &request, proposal).await {
             Outcome::AlterClientQuotas(decided) => decided,
             other => vec![Err(other.refusal()); count],
         };

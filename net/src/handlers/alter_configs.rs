@@ -9,6 +9,7 @@ use engine::Disk;
 use super::{
     Handled, Step,
     configs::{self, merge, outcome_of},
+    propose,
 };
 use crate::{
     control::{Outcome, Proposal},
@@ -30,7 +31,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         let requests: Vec<_> = read.iter().flatten().flatten().cloned().collect();
         let count = requests.len();
         let decided =
-            match shard.control().propose(Proposal::ReplaceConfigs { requests, validate_only }).await {
+            match propose(&shard, &request, Proposal::ReplaceConfigs { requests, validate_only }).await {
                 Outcome::ReplaceConfigs(decided) => decided,
                 other => vec![Err(other.refusal()); count],
             };

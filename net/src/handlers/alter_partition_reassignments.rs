@@ -11,6 +11,7 @@ use model::{BrokerId, PartitionIndex};
 use super::{
     Handled, Step,
     configs::outcome_of,
+    propose,
     topics::{refuse_too_many_changes, too_many},
 };
 use crate::{
@@ -35,7 +36,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     let shard = shard.clone();
     Ok(Step::wait(async move {
         let proposal = Proposal::Reassign { partitions, allow_replication_factor_change };
-        let outcomes = match shard.control().propose(proposal).await {
+        let outcomes = match propose(&shard, &request, proposal).await {
             Outcome::Reassign(outcomes) => outcomes,
             other => return refused(&request, allow_replication_factor_change, other.refusal()),
         };

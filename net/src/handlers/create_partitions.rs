@@ -6,7 +6,7 @@ use coordinator::{Refusal, controller::CreatePartitions};
 use engine::Disk;
 use model::BrokerId;
 
-use super::{Handled, Step, configs::outcome_of};
+use super::{Handled, Step, configs::outcome_of, propose};
 use crate::{
     control::{Outcome, Proposal},
     quotas::mutations::mutate,
@@ -33,7 +33,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         let topics = granted.only(topics);
         let count = topics.len();
         let created =
-            match shard.control().propose(Proposal::CreatePartitions { topics, validate_only }).await {
+            match propose(&shard, &request, Proposal::CreatePartitions { topics, validate_only }).await {
                 Outcome::CreatePartitions(created) => created,
                 other => vec![Err(other.refusal()); count],
             };

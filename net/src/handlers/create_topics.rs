@@ -14,7 +14,7 @@ use coordinator::{
 use engine::Disk;
 use model::{BrokerId, PartitionIndex};
 
-use super::{Handled, Step};
+use super::{Handled, Step, propose};
 use crate::{
     control::{Outcome, Proposal},
     quotas::mutations::mutate,
@@ -40,7 +40,8 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         let granted = mutate(&shard, quotas.as_deref(), strict, &partitions).await;
         let topics = granted.only(topics);
         let count = topics.len();
-        let created = match shard.control().propose(Proposal::CreateTopics { topics, validate_only }).await {
+        let created = match propose(&shard, &request, Proposal::CreateTopics { topics, validate_only }).await
+        {
             Outcome::CreateTopics(created) => created,
             other => vec![Err(other.refusal()); count],
         };

@@ -11,7 +11,7 @@ use coordinator::{
 use engine::Disk;
 use model::{ErrorCode, TopicId};
 
-use super::{Handled, Step};
+use super::{Handled, Step, propose};
 use crate::{
     control::{Outcome, Proposal},
     quotas::mutations::mutate,
@@ -37,7 +37,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         let granted = mutate(&shard, quotas.as_deref(), strict, &partitions).await;
         let topics = granted.only(topics);
         let count = topics.len();
-        let deleted = match shard.control().propose(Proposal::DeleteTopics(topics)).await {
+        let deleted = match propose(&shard, &request, Proposal::DeleteTopics(topics)).await {
             Outcome::DeleteTopics(deleted) => deleted,
             other => vec![Err(other.refusal()); count],
         };

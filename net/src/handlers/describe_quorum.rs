@@ -10,7 +10,7 @@ use coordinator::{Refusal, controller::names::METADATA_TOPIC, metadata::Endpoint
 use engine::Disk;
 use model::{BrokerId, ErrorCode};
 
-use super::{Handled, Step};
+use super::{Handled, Step, propose};
 use crate::{
     control::{Outcome, Proposal},
     quorum::{QuorumReplica, QuorumState},
@@ -28,7 +28,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     }
     let shard = shard.clone();
     Ok(Step::wait(async move {
-        match shard.control().propose(Proposal::DescribeQuorum).await {
+        match propose(&shard, &request, Proposal::DescribeQuorum).await {
             Outcome::DescribeQuorum(quorum) => respond(&shard, &request, &quorum),
             other => failed(&request, other.refusal()),
         }

@@ -13,6 +13,7 @@ use model::{ErrorCode, PartitionIndex};
 use super::{
     Handled, Step,
     configs::outcome_of,
+    propose,
     topics::{CHANGES_PER_REQUEST_MAX, refuse_too_many_changes, too_many},
 };
 use crate::{
@@ -54,7 +55,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
             partitions.iter().map(named).collect::<Vec<_>>()
         };
         let partitions = asked.iter().flat_map(named).collect();
-        match shard.control().propose(Proposal::Elect { partitions, election }).await {
+        match propose(&shard, &request, Proposal::Elect { partitions, election }).await {
             Outcome::Elect(outcomes) => respond(&request, ErrorCode::None, &asked, &outcomes),
             other => refused(&request, &asked, &other.refusal()),
         }

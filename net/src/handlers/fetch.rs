@@ -7,10 +7,13 @@
 //!
 //! A client over its quota gets nothing and is told how long to wait; what was read for it is not counted.
 //!
-//! Followers do not fetch here: replication has a protocol of its own, so the replica id is not looked at.
+//! Followers do not fetch here: replication has a protocol of its own, so the replica id is not looked at. A follower that
+//! is asked answers as far as it knows what is committed, and a leader sends away who stands in the rack of a follower that
+//! has what is asked for, if the broker is told to look at racks (KIP-392).
 
 mod answer;
 mod gather;
+mod near;
 mod zstd;
 
 use std::{rc::Rc, time::Duration};
@@ -21,7 +24,7 @@ use coordinator::{
 };
 use engine::Disk;
 use model::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicPartition};
-use replication::Isolation;
+use replication::{Isolation, Serves};
 
 use self::{answer::respond, gather::Gather};
 use super::{
@@ -29,7 +32,7 @@ use super::{
     topics::{Named, find_partition, too_many},
 };
 use crate::{
-    ask::{FetchPart, Fetched},
+    ask::{FetchPart, Fetched, Reader},
     quotas::{ClientLimits, charge, charged},
     request::{Head, Request},
     sessions::{Context, Seen, SessionAsk, TopicKey, Want},
@@ -44,6 +47,8 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 const IDS_FROM: i16 = 13;
 /// zstd came with this version: older clients cannot read it.
 const ZSTD_FROM: i16 = 10;
+/// Who sends less has never heard of replicas that are no leaders.
+const ANY_REPLICA_FROM: i16 = 11;
 
 pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled {
     let view = RequestView::decode(request.body(), request.version)?;
@@ -61,11 +66,13 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     };
     let quotas = shard.quotas().limits_of(&request);
     let limits = Limits::of(shard, &view, quotas.as_deref());
+    let serves = if request.version >= ANY_REPLICA_FROM { Serves::AnyReplica } else { Serves::Leader };
+    let reader = Reader { serves, near: near::brokers(shard, &request.peer, view.rack_id) };
     let (shard, head) = (shard.clone(), request.head());
     // A long poll keeps nothing of the frame.
     drop(request);
     Ok(Step::wait(async move {
-        let fetched = fetch(&shard, head, &context, limits).await;
+        let fetched = fetch(&shard, head, &context, limits, reader).await;
         let limit = quotas.as_ref().and_then(|quotas| quotas.of(QuotaKind::Fetch));
         let Some(limit) = limit.filter(|_| fetched.iter().any(|part| part.bytes > 0)) else {
             return finish(&shard, head, &context, fetched);
@@ -144,7 +151,13 @@ fn session_ask(request: &Request, view: &RequestView<'_>) -> SessionAsk {
 }
 
 /// One answer for each want, in order.
-async fn fetch<D: Disk>(shard: &Rc<Shard<D>>, head: Head, context: &Context, limits: Limits) -> Vec<Fetched> {
+async fn fetch<D: Disk>(
+    shard: &Rc<Shard<D>>,
+    head: Head,
+    context: &Context,
+    limits: Limits,
+    reader: Reader,
+) -> Vec<Fetched> {
     let mut fetched: Vec<Option<Fetched>> = Vec::with_capacity(context.wants.len());
     let mut parts: Vec<(usize, TopicPartition, FetchPart)> = Vec::new();
     for (place, want) in context.wants.iter().enumerate() {
@@ -157,7 +170,7 @@ async fn fetch<D: Disk>(shard: &Rc<Shard<D>>, head: Head, context: &Context, lim
         }
     }
     let hurry = fetched.iter().any(Option::is_some);
-    Gather { shard, limits, hurry }.run(parts, &mut fetched).await;
+    Gather { shard, limits, reader, hurry }.run(parts, &mut fetched).await;
     let gone = || Fetched::error(ErrorCode::NotLeaderOrFollower);
     let mut fetched: Vec<Fetched> = fetched.into_iter().map(|f| f.unwrap_or_else(gone)).collect();
     fit(&mut fetched, limits.bytes_max);

@@ -13,7 +13,7 @@ use model::ErrorCode;
 use super::{
     Handled, Step,
     configs::{self, merge, outcome_of},
-    loggers,
+    loggers, propose,
 };
 use crate::{
     control::{Outcome, Proposal},
@@ -35,11 +35,11 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     Ok(Step::wait(async move {
         let requests: Vec<_> = read.iter().flatten().flatten().cloned().collect();
         let count = requests.len();
-        let decided = match shard.control().propose(Proposal::AlterConfigs { requests, validate_only }).await
-        {
-            Outcome::AlterConfigs(decided) => decided,
-            other => vec![Err(other.refusal()); count],
-        };
+        let decided =
+            match propose(&shard, &request, Proposal::AlterConfigs { requests, validate_only }).await {
+                Outcome::AlterConfigs(decided) => decided,
+                other => vec![Err(other.refusal()); count],
+            };
         respond(&request, &merge(read, decided))
     }))
 }

@@ -30,8 +30,11 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
         timeout: TIMEOUT,
         until_committed: true,
     };
-    let changed = voters::change(shard.clone(), change);
-    Ok(Step::wait(async move { answer(&request, &changed.await) }))
+    let shard = shard.clone();
+    Ok(Step::wait(async move {
+        let changed = voters::change(&shard, &request, change).await;
+        answer(&request, &changed)
+    }))
 }
 
 fn answer(request: &Request, outcome: &Result<(), Refusal>) -> Step {

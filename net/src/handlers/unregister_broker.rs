@@ -6,7 +6,7 @@ use std::rc::Rc;
 use engine::Disk;
 use model::BrokerId;
 
-use super::{Handled, Step, configs::outcome_of};
+use super::{Handled, Step, configs::outcome_of, propose};
 use crate::{
     control::{Outcome, Proposal},
     request::Request,
@@ -18,7 +18,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     let broker = BrokerId(RequestView::decode(request.body(), request.version)?.broker_id);
     let shard = shard.clone();
     Ok(Step::wait(async move {
-        let outcome = match shard.control().propose(Proposal::UnregisterBroker(broker)).await {
+        let outcome = match propose(&shard, &request, Proposal::UnregisterBroker(broker)).await {
             Outcome::UnregisterBroker(outcome) => outcome,
             other => Err(other.refusal()),
         };

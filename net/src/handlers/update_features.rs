@@ -9,7 +9,7 @@ use coordinator::{
 };
 use engine::Disk;
 
-use super::{Handled, Step, configs::outcome_of};
+use super::{Handled, Step, configs::outcome_of, propose};
 use crate::{
     control::{Outcome, Proposal},
     request::Request,
@@ -29,7 +29,7 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     let shard = shard.clone();
     Ok(Step::wait(async move {
         let proposal = Proposal::UpdateFeatures { updates, validate_only };
-        let outcome = match shard.control().propose(proposal).await {
+        let outcome = match propose(&shard, &request, proposal).await {
             Outcome::UpdateFeatures(outcome) => outcome,
             other => Err(other.refusal()),
         };

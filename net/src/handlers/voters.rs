@@ -6,9 +6,11 @@ use coordinator::Refusal;
 use engine::Disk;
 use model::ErrorCode;
 
+use super::propose;
 use crate::{
     control::{Outcome, Proposal},
     quorum::ChangeVoters,
+    request::Request,
     shard::Shard,
 };
 
@@ -28,8 +30,12 @@ pub(super) fn directory(id: [u8; 16]) -> Option<[u8; 16]> {
     (id != [0; 16]).then_some(id)
 }
 
-pub(super) async fn change<D: Disk>(shard: Rc<Shard<D>>, change: ChangeVoters) -> Result<(), Refusal> {
-    match shard.control().propose(Proposal::ChangeVoters(change)).await {
+pub(super) async fn change<D: Disk>(
+    shard: &Rc<Shard<D>>,
+    request: &Request,
+    change: ChangeVoters,
+) -> Result<(), Refusal> {
+    match propose(shard, request, Proposal::ChangeVoters(change)).await {
         Outcome::ChangeVoters(outcome) => outcome,
         other => Err(other.refusal()),
     }

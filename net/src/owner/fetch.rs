@@ -72,20 +72,27 @@ impl<D: Disk> Owner<D> {
             Ok(partition) => partition,
             Err(code) => return Fetched::error(code),
         };
-        if let Err(error) = partition.check_epoch(part.leader_epoch) {
+        if let Err(error) = partition.check_reader(part.leader_epoch, ask.reader.serves) {
             return Fetched::error(error.code());
         }
         let mut fetched = Fetched { code: ErrorCode::None, ..marks_of(&partition) };
-        match partition.lineage(part.offset, part.last_epoch) {
+        // A follower may be behind, which is no other past. What it shows to nobody is all that another past could have.
+        let lineage =
+            if partition.leads() { partition.lineage(part.offset, part.last_epoch) } else { Lineage::Same };
+        match lineage {
             Lineage::Same => {}
             Lineage::Diverges(end) => return Fetched { diverging: Some(end), ..fetched },
             Lineage::Unknown => return Fetched { code: ErrorCode::OffsetOutOfRange, ..fetched },
+        }
+        if let Some(preferred) = partition.nearest(&ask.reader.near, part.offset) {
+            return Fetched { preferred: Some(preferred), ..fetched };
         }
         let from = ReadFrom {
             offset: part.offset,
             bytes_max: part.bytes_max.min(bytes_left),
             at_least_one: first,
             isolation: ask.isolation,
+            serves: ask.reader.serves,
         };
         match partition.read(&self.store, from).await {
             Ok(batches) => {
@@ -124,6 +131,7 @@ fn marks_of<D: Disk>(partition: &Partition<D>) -> Fetched {
         last_stable: marks.last_stable,
         log_start: marks.log_start,
         diverging: None,
+        preferred: None,
         slices: Vec::new(),
         bytes: 0,
     }

@@ -1,18 +1,25 @@
 //! The leader's side of a lane: checks where each log of the follower stands, then pushes what is appended.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use engine::{Disk, Store};
 use model::{BatchHeader, BrokerId, ErrorCode, LeaderEpoch, Offset, TopicPartition};
 
 use super::frame::{BadFrame, FRAME_BYTES_MAX, Frame, HEADER_BYTES, Kind};
 use crate::{
-    Feed, Lineage, Partition, PartitionTable, Runtime,
+    Feed, Held, Lineage, Pace, Partition, PartitionTable, Runtime,
     transport::{Lane, LaneReceiver, LaneSender, LinkError},
 };
 
 /// Of one partition in one turn; then others have theirs.
 const TURN_BYTES: usize = 512 << 10;
+/// Who must wait for a throttle asks again after this at the latest: it may have been taken off.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// How far one follower was sent one partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,11 +33,14 @@ struct Feeder<D: Disk> {
     runtime: Rc<dyn Runtime>,
     table: Rc<PartitionTable<D>>,
     store: Rc<Store<D>>,
+    pace: Rc<dyn Pace>,
     follower: BrokerId,
     /// The follower's broker epoch.
     life: i64,
     cursors: RefCell<BTreeMap<TopicPartition, Cursor>>,
     feed: Rc<Feed>,
+    /// Partitions that wait for the throttle.
+    slowed: RefCell<BTreeSet<TopicPartition>>,
     /// Answers to Follow that hold no records.
     answers: RefCell<Vec<Frame>>,
 }
@@ -48,6 +58,7 @@ pub async fn serve_follower<D: Disk>(
     runtime: Rc<dyn Runtime>,
     table: Rc<PartitionTable<D>>,
     store: Rc<Store<D>>,
+    pace: Rc<dyn Pace>,
     broker: BrokerId,
     life: i64,
     lane: Lane,
@@ -57,10 +68,12 @@ pub async fn serve_follower<D: Disk>(
         runtime: runtime.clone(),
         table,
         store,
+        pace,
         follower: broker,
         life,
         cursors: RefCell::default(),
         feed: Rc::new(Feed::default()),
+        slowed: RefCell::default(),
         answers: RefCell::default(),
     });
     let pusher = feeder.clone();
@@ -136,8 +149,8 @@ impl<D: Disk> Feeder<D> {
         let known = self.cursors.borrow().get(&frame.id).copied();
         let Some(partition) = self.table.find(frame.id) else { return };
         if known.is_some_and(|cursor| cursor.epoch == frame.epoch && Offset(frame.first) <= cursor.next) {
-            let (end, now) = (Offset(frame.first), self.runtime.now());
-            partition.follower_acknowledged(self.follower, frame.epoch, end, now);
+            let held = Held { start: Offset(frame.second), end: Offset(frame.first) };
+            partition.follower_acknowledged(self.follower, frame.epoch, held, self.runtime.now());
             self.table.moved(&partition);
         }
     }
@@ -156,7 +169,7 @@ impl<D: Disk> Feeder<D> {
         self.feed.close();
     }
 
-    async fn push_all(&self, mut sender: LaneSender) -> Result<(), LinkError> {
+    async fn push_all(self: &Rc<Self>, mut sender: LaneSender) -> Result<(), LinkError> {
         while let Some(id) = self.feed.next().await {
             for answer in self.answers.take() {
                 sender.send(&[&answer.encode()]).await?;
@@ -172,7 +185,7 @@ impl<D: Disk> Feeder<D> {
 
     /// One turn of one partition.
     async fn push(
-        &self,
+        self: &Rc<Self>,
         id: TopicPartition,
         cursor: Cursor,
         sender: &mut LaneSender,
@@ -181,6 +194,10 @@ impl<D: Disk> Feeder<D> {
         let Some(partition) = led else {
             return self.refuse(id, cursor.epoch, ErrorCode::NotLeaderOrFollower, sender).await;
         };
+        let catches_up = !partition.is_in_sync(self.follower);
+        if catches_up && self.must_wait(id) {
+            return Ok(());
+        }
         let batches = match self.read(&partition, cursor.next).await {
             Ok(batches) => batches,
             Err(error) => {
@@ -202,11 +219,31 @@ impl<D: Disk> Feeder<D> {
         }
         let frame = Frame::new(Kind::Batches, id, cursor.epoch);
         let head = Frame { first: told.0.0, second: told.1.0, third: cursor.next.0, ..frame }.encode();
+        if catches_up {
+            self.pace.sent(id, self.follower, batches.len(), self.runtime.now());
+        }
         sender.send(&[&head, &batches]).await?;
         if next < partition.log().ends().end {
             self.feed.push(id);
         }
         Ok(())
+    }
+
+    /// If the throttle says so, the partition's next turn comes when that is over.
+    fn must_wait(self: &Rc<Self>, id: TopicPartition) -> bool {
+        let wait = self.pace.wait(id, self.follower, self.runtime.now()).min(WAIT_MAX);
+        if wait.is_zero() {
+            return false;
+        }
+        if self.slowed.borrow_mut().insert(id) {
+            let this = self.clone();
+            self.runtime.spawn(Box::pin(async move {
+                this.runtime.sleep(wait).await;
+                this.slowed.borrow_mut().remove(&id);
+                this.feed.push(id);
+            }));
+        }
+        true
     }
 
     async fn read(&self, partition: &Partition<D>, from: Offset) -> Result<Vec<u8>, engine::ReadError> {

@@ -8,7 +8,7 @@
 //!
 //!                    first                second                                       third
 //!   1 Follow         end of the log       epoch of its last batch, -1: there is none
-//!   2 Acknowledged   everything below     -
+//!   2 Acknowledged   everything below     log start
 //!   3 Leave          -                    -
 //!   4 Batches        high watermark       log start                                    end of the log before them
 //!   5 Diverged       end of that epoch    the leader's last epoch that is no later than the follower's
@@ -23,6 +23,8 @@ use zerocopy::{
     FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned,
     big_endian::{I32, I64},
 };
+
+use crate::Held;
 
 /// Beside its records a frame has only this.
 pub const HEADER_BYTES: usize = 49;
@@ -102,8 +104,8 @@ impl Frame {
         Self { first: end.0, second: i64::from(last_epoch.0), ..Self::new(Kind::Follow, id, epoch) }
     }
 
-    pub fn acknowledged(id: TopicPartition, epoch: LeaderEpoch, end: Offset) -> Self {
-        Self { first: end.0, ..Self::new(Kind::Acknowledged, id, epoch) }
+    pub fn acknowledged(id: TopicPartition, epoch: LeaderEpoch, held: Held) -> Self {
+        Self { first: held.end.0, second: held.start.0, ..Self::new(Kind::Acknowledged, id, epoch) }
     }
 
     pub fn encode(&self) -> [u8; HEADER_BYTES] {

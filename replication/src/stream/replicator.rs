@@ -15,7 +15,7 @@ use rt::notify::Notify;
 
 use super::frame::{BadFrame, FRAME_BYTES_MAX, Frame, Kind};
 use crate::{
-    Feed, Partition, PartitionError, PartitionTable, Runtime,
+    Feed, Held, Partition, PartitionError, PartitionTable, Runtime,
     runtime::at_most,
     transport::{Lane, LaneReceiver, LaneSender, LinkError},
 };
@@ -283,7 +283,9 @@ impl<D: Disk> Source<D> {
                 Some(Frame::follow(id, followed.epoch, end, last))
             }
             Stage::Streams => {
-                Some(Frame::acknowledged(id, followed.epoch, partition.log().ends().acknowledged))
+                let ends = partition.log().ends();
+                let held = Held { start: ends.start, end: ends.acknowledged };
+                Some(Frame::acknowledged(id, followed.epoch, held))
             }
             Stage::Asked | Stage::Rests => None,
         }

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use engine::{Durability, LogConfig, StoreOptions, disk::mem::MemDisk, journal};
+use engine::{Durability, LogConfig, ReadError, StoreOptions, disk::mem::MemDisk, journal};
 use model::{
     BrokerId, LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId,
     batch::record::{Producer, batch_of},
@@ -13,7 +13,7 @@ use model::{
 use rt::pages::PagePool;
 
 use super::*;
-use crate::{AppendRules, Isolation, Lineage, Mark, PartitionError, PartitionState, ReadFrom, Woken};
+use crate::{AppendRules, Isolation, Lineage, Mark, PartitionError, PartitionState, ReadFrom, Serves, Woken};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const LATE: Millis = Millis(1_000_000);
@@ -104,8 +104,17 @@ impl World {
     }
 
     fn read(&self, partition: &Partition<MemDisk>, offset: i64) -> Result<usize, PartitionError> {
-        let isolation = Isolation::Uncommitted;
-        let from = ReadFrom { offset: Offset(offset), bytes_max: 1 << 20, at_least_one: true, isolation };
+        self.read_of(partition, offset, Serves::Leader)
+    }
+
+    fn read_of(
+        &self,
+        partition: &Partition<MemDisk>,
+        offset: i64,
+        serves: Serves,
+    ) -> Result<usize, PartitionError> {
+        let (offset, isolation) = (Offset(offset), Isolation::Uncommitted);
+        let from = ReadFrom { offset, bytes_max: 1 << 20, at_least_one: true, isolation, serves };
         run(partition.read(&self.store, from)).unwrap().map(|batches| batches.bytes)
     }
 }
@@ -230,6 +239,36 @@ fn roles_follow_epochs_and_epochs_never_go_back() {
     assert!(!partition.leads());
     assert!(partition.set_state(&led(5, &[1]), Millis(0)));
     assert!(check(5).is_ok());
+}
+
+/// KIP-392: what it knows to be committed, and why not what is asked for beyond that.
+#[test]
+fn a_follower_serves_what_it_knows_to_be_committed() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(3, &[1]));
+    let state = PartitionState { leader: Some(BrokerId(2)), ..led(4, &[1, 2]) };
+    assert!(partition.set_state(&state, Millis(0)));
+    let records = batch_of(0, NOW.0, Producer::NONE, &[b"a", b"b", b"c"]);
+    partition.append_replica(&world.store, LeaderEpoch(4), &records, NOW).unwrap();
+    assert!(world.commit());
+    let read = |offset| world.read_of(&partition, offset, Serves::AnyReplica);
+    assert!(matches!(world.read(&partition, 0), Err(PartitionError::NotLeader)), "not to who asks a leader");
+    assert_eq!(read(0).unwrap(), 0, "its leader has told of nothing committed");
+    assert!(matches!(read(4), Err(PartitionError::Read(ReadError::OutOfRange))));
+    partition.heard_high(LeaderEpoch(4), Offset(5)).unwrap();
+    world.table.moved(&partition);
+    assert_eq!(read(0).unwrap(), records.len());
+    assert_eq!(read(3).unwrap(), 0, "the next one is not there yet");
+    for offset in [4, 5] {
+        assert!(matches!(read(offset), Err(PartitionError::OffsetNotAvailable)), "{offset} is committed");
+    }
+    assert!(matches!(read(6), Err(PartitionError::Read(ReadError::OutOfRange))));
+    let check = |asked| partition.check_reader(LeaderEpoch(asked), Serves::AnyReplica);
+    assert!(check(-1).is_ok() && check(4).is_ok());
+    assert!(matches!(check(3), Err(PartitionError::FencedEpoch)));
+    assert!(matches!(check(5), Err(PartitionError::UnknownEpoch)));
+    // Whom it is followed by it does not know.
+    assert_eq!(partition.nearest(&[BrokerId(2)], Offset(0)), None);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use engine::{Store, StoreOptions, journal, recovery::Recovery};
 use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, ShardId, TopicPartition};
 use replication::{
     AppendRules, Isolation, Mark, Need, Partition, PartitionError, PartitionState, PartitionTable, Place,
-    ReadFrom, Runtime, Ticket, Woken,
+    ReadFrom, Runtime, Serves, Ticket, Woken,
     stream::{Dial, NoLane, Replicator},
     transport::Lane,
 };
@@ -536,8 +536,8 @@ impl Life {
         partition.check_epoch(epoch).ok()?;
         let epoch = partition.leader_epoch();
         let high = partition.check_end_known().ok().map(|()| partition.watermarks().high);
-        let read =
-            ReadFrom { offset: from, bytes_max: 4096, at_least_one: true, isolation: Isolation::Uncommitted };
+        let (isolation, serves) = (Isolation::Uncommitted, Serves::Leader);
+        let read = ReadFrom { offset: from, bytes_max: 4096, at_least_one: true, isolation, serves };
         let read = partition.read(&self.store, read).await.ok()?;
         let bytes: Vec<u8> = read.slices.iter().flat_map(|slice| slice.to_vec()).collect();
         Some(Fetched { epoch, records: records_of(&bytes), high })

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use engine::ReadRange;
 use model::{BrokerId, TopicPartition};
 use replication::{
-    Runtime,
+    Runtime, Unhindered,
     stream::{
         NoLane,
         frame::{Frame, Kind},
@@ -235,7 +235,8 @@ impl Cluster {
         let changes = [self.change(from, to), self.change(to, from)];
         let (near, far) = self.network.lane(from.0, to.0, self.plan.window_bytes, changes);
         let runtime: Rc<dyn Runtime> = there.runtime.clone();
-        let serving = serve_follower(runtime, there.table.clone(), there.store.clone(), from, epoch, far);
+        let (table, store, pace) = (there.table.clone(), there.store.clone(), Rc::new(Unhindered));
+        let serving = serve_follower(runtime, table, store, pace, from, epoch, far);
         there.runtime.spawn(Box::pin(async move { drop(serving.await) }));
         Ok(near)
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::bail;
+use model::ErrorCode;
 
 use crate::{
     cli::BrokerArgs,
     client::{
         Cluster,
         cluster::Topic,
-        error::ClientError,
         quorum::{Description, Quorum, Replica},
     },
     cmd::table::{Json, UNKNOWN, or_unknown, table},
@@ -27,8 +27,7 @@ pub(super) fn run(json: bool, broker: &BrokerArgs) -> anyhow::Result<()> {
         false => print!("{}", status.text()),
     }
     match quorum {
-        // Whoever has no controller to forward a request to can only hang up.
-        Err(ClientError::Lost { .. }) => {
+        Err(error) if error.has_code(ErrorCode::NotController) => {
             bail!("the cluster has no controller: a majority of its voters must be alive and connected")
         }
         quorum => Ok(quorum.map(drop)?),

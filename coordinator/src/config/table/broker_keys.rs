@@ -44,6 +44,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     boolean("delete.topic.enable", "true", "Whether topics can be deleted.").high(),
     boolean("unclean.leader.election.enable", "false",
         "Whether a replica that is not in sync may lead when nobody else can, unless the topic says.").high().cluster_wide(),
+    long("unclean.leader.election.interval.ms", "300000", "How often the controller looks for partitions without a leader that may have one.").min(1).low(),
     boolean("auto.leader.rebalance.enable", "true", "Whether leadership returns to the preferred replicas by itself.").high(),
     long("leader.imbalance.check.interval.seconds", "300", "How often leadership is compared with the preferred replicas.").min(1).high(),
     string("compression.type", "producer", "How records are compressed in the log, unless the topic says; 'producer' keeps what was sent.")
@@ -57,6 +58,12 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("max.request.partition.size.limit", "2000", "Most partitions that one request may ask to have described.").min(1),
     int("replica.fetch.max.bytes", "1048576", "Most record bytes of one partition that a follower is sent at once.").min(0),
     long("replica.lag.time.max.ms", "30000", "A follower that has not caught up for this time leaves the in-sync replicas.").high(),
+    null("replica.selector.class", String, "Where consumers read: at the leader, or with the rack aware selector at an in-sync replica in their own rack.")
+        .only(&["", RACK_AWARE_SELECTOR], "name the rack aware selector, or nothing for the leader"),
+    null("leader.replication.throttled.rate", Long, "Bytes a second that the broker sends of throttled replicas to those that are not in sync; only what is set while it runs counts.").min(0).cluster_wide(),
+    null("follower.replication.throttled.rate", Long, "Bytes a second that the broker is sent of throttled replicas that are not in sync; only what is set while it runs counts.").min(0).cluster_wide(),
+    int("replication.quota.window.num", "11", "Windows over which the replication throttle is measured.").min(1).low(),
+    int("replication.quota.window.size.seconds", "1", "Length of one window of the replication throttle.").min(1).low(),
     // The log.
     list("log.dirs", "./data", "Folders for the data.").own_default().high(),
     string("log.durability", "flushed",

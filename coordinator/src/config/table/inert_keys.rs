@@ -59,9 +59,6 @@ pub(super) const KEYS: &[ConfigKey] = &[
     int("replica.socket.timeout.ms", "30000", "Longest wait of a follower for its leader.").high().inert(),
     int("replica.socket.receive.buffer.bytes", "65536", "Receive buffer of a follower.").high().inert(),
     long("replica.high.watermark.checkpoint.interval.ms", "5000", "How often high watermarks are saved.").high().inert(),
-    null("replica.selector.class", String, "How a consumer's nearest replica is found.").inert(),
-    int("replication.quota.window.num", "11", "Windows over which replication quotas are measured.").min(1).low().inert(),
-    int("replication.quota.window.size.seconds", "1", "Length of one window of replication quotas.").min(1).low().inert(),
     int("alter.log.dirs.replication.quota.window.num", "11", "Windows over which moves between folders are measured.").min(1).low().inert(),
     int("alter.log.dirs.replication.quota.window.size.seconds", "1", "Length of one window for moves between folders.").min(1).low().inert(),
     // Kafka's log and cleaner.
@@ -164,8 +161,6 @@ pub(super) const KEYS: &[ConfigKey] = &[
     boolean("ssl.allow.dn.changes", "false", "Whether a new key store may carry another name.").low().inert(),
     boolean("ssl.allow.san.changes", "false", "Whether a new key store may carry other addresses.").low().inert(),
     null("ssl.engine.factory.class", Class, "Java class that makes TLS engines.").low().per_broker().inert(),
-    // Throttles that are only ever set while the broker runs.
-    null("leader.replication.throttled.rate", Long, "Speed limit of replication on the leader's side.").min(0).cluster_wide().inert(),
-    null("follower.replication.throttled.rate", Long, "Speed limit of replication on the follower's side.").min(0).cluster_wide().inert(),
+    // A throttle that is only ever set while the broker runs.
     null("replica.alter.log.dirs.io.max.bytes.per.second", Long, "Speed limit of moves between folders.").min(0).cluster_wide().inert(),
 ];

@@ -29,11 +29,11 @@ pub(super) const KEYS: &[ConfigKey] = &[
     long("flush.ms", NEVER, "Upper limit of the time a record may wait for a flush.")
         .min(0).inert().or_broker(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]),
     list("follower.replication.throttled.replicas", "", "Replicas whose catching up is throttled on the follower's side.")
-        .rule(Rule::ThrottledReplicas).inert(),
+        .rule(Rule::ThrottledReplicas),
     int("index.interval.bytes", "4096", "Bytes of records between two entries of the offset index.")
         .min(0).or_broker(&[same("log.index.interval.bytes")]),
     list("leader.replication.throttled.replicas", "", "Replicas whose catching up is throttled on the leader's side.")
-        .rule(Rule::ThrottledReplicas).inert(),
+        .rule(Rule::ThrottledReplicas),
     long("local.retention.bytes", "-2", "Size of the part of a tiered partition that stays on the broker's own disk.")
         .min(-2).inert().or_broker(&[same("log.local.retention.bytes")]),
     long("local.retention.ms", "-2", "Age of the part of a tiered partition that stays on the broker's own disk.")

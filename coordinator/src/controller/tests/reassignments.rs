@@ -184,7 +184,48 @@ fn unclean_elections_begin_when_they_are_allowed() {
     world.unfence(2);
     world.decide(|c, _| c.elect_leaderless(10));
     assert_eq!(first(&world).leader, Option::None);
-    world.configure("unclean.leader.election.enable", "true");
-    world.decide(|c, _| c.elect_leaderless(10));
+    // A controller that was started with another configuration.
+    let mut started_anew = World { config: BrokerConfig::parse([UNCLEAN]).unwrap(), ..copy(&world) };
+    started_anew.decide(|c, _| c.elect_leaderless(10));
+    check(&started_anew, 2, &[1, 2], &[2], &[], &[]);
+
+    let whole_cluster = ConfigResource::DefaultBroker;
+    for resource in [ConfigResource::Topic("t".to_owned()), whole_cluster] {
+        let mut world = copy(&world);
+        let (key, value) = UNCLEAN;
+        let configs = vec![(key.to_owned(), Some(value.to_owned()))];
+        let asked = [AlterConfigsRequest { resource, configs }];
+        world.decide(|c, _| c.replace_configs(&asked, true));
+        assert_eq!(first(&world).leader, Option::None, "it is only asked whether that may be");
+        world.decide(|c, _| c.replace_configs(&asked, false));
+        check(&world, 2, &[1, 2], &[2], &[], &[]);
+    }
+    // Of another topic.
+    world.create(topic("other", 1, 1)).unwrap();
+    let set = ConfigAlteration { key: UNCLEAN.0.into(), op: AlterOp::Set, value: Some(UNCLEAN.1.into()) };
+    let resource = ConfigResource::Topic("other".to_owned());
+    world.decide(|c, _| c.alter_configs(&[AlterConfigsRequest { resource, configs: vec![set] }], false));
+    assert_eq!(first(&world).leader, Option::None);
+}
+
+#[test]
+fn a_replica_that_comes_back_leads_where_unclean_elections_are_allowed() {
+    let mut world = world(&[1, 2]);
+    world.configure(UNCLEAN.0, UNCLEAN.1);
+    world.decide(|c, _| c.fence(BrokerId(2)));
+    world.decide(|c, _| c.fence(BrokerId(1)));
+    assert_eq!(first(&world).leader, Option::None);
+    world.unfence(2);
     check(&world, 2, &[1, 2], &[2], &[], &[]);
+}
+
+const UNCLEAN: (&str, &str) = ("unclean.leader.election.enable", "true");
+
+fn copy(world: &World) -> World {
+    World {
+        image: world.image.clone(),
+        config: world.config.clone(),
+        log: world.log.clone(),
+        next_id: world.next_id,
+    }
 }

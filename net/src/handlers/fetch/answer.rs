@@ -67,6 +67,7 @@ fn partition_entry<D: Disk>(
         log_start_offset: part.log_start.0,
         diverging_epoch: diverging_epoch.unwrap_or_default(),
         current_leader: leader.unwrap_or_default(),
+        preferred_read_replica: part.preferred.map_or(-1, |broker| broker.0),
         // Null where transactions do not matter; while there are none, there are no aborted ones either.
         aborted_transactions: None,
         records: Some(slots.put(part.slices)),

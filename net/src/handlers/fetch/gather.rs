@@ -11,7 +11,7 @@ use model::{Millis, ShardId, TopicPartition};
 
 use super::Limits;
 use crate::{
-    ask::{Answer, Ask, FetchAsk, FetchPart, FetchWait, Fetched},
+    ask::{Answer, Ask, FetchAsk, FetchPart, FetchWait, Fetched, Reader},
     mesh::Asked,
     scatter::{Places, Scatter},
     shard::Shard,
@@ -20,6 +20,7 @@ use crate::{
 pub(super) struct Gather<'a, D: Disk> {
     pub(super) shard: &'a Rc<Shard<D>>,
     pub(super) limits: Limits,
+    pub(super) reader: Reader,
     /// The client must hear of an error: nothing is waited for.
     pub(super) hurry: bool,
 }
@@ -59,7 +60,8 @@ impl<D: Disk> Gather<'_, D> {
         let isolation = self.limits.isolation;
         groups
             .map(|(owner, parts, places)| {
-                let ask = FetchAsk { isolation, bytes_max, wait: None, parts };
+                let reader = self.reader.clone();
+                let ask = FetchAsk { isolation, reader, bytes_max, wait: None, parts };
                 Share { owner, ask, places, fetched: Vec::new() }
             })
             .collect()

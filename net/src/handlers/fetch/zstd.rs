@@ -95,6 +95,7 @@ mod tests {
             last_stable,
             log_start,
             diverging: None,
+            preferred: None,
             slices,
             bytes: bytes.len(),
         }

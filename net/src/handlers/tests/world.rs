@@ -250,9 +250,15 @@ impl World {
 
     /// Another broker is there, usable and on another disk.
     pub(crate) fn broker(&mut self, id: BrokerId) {
+        self.broker_in(id, None);
+    }
+
+    /// One in that rack.
+    pub(crate) fn broker_in(&mut self, id: BrokerId, rack: Option<&str>) {
         let shard = self.shards[0].clone();
         let mut asked = RegisterBroker::from_config(&shard.config(), [2; 16], "other");
         (asked.id, asked.directory_id) = (id, [0xd2; 16]);
+        asked.rack = rack.map(str::to_owned);
         let proposal = Proposal::RegisterBroker(asked);
         let outcome = self.drive(async move { shard.control().propose(proposal).await });
         assert_eq!(outcome, Some(Outcome::RegisterBroker(Ok(()))));
@@ -660,6 +666,11 @@ fn decide(
         }
         Proposal::DescribeQuorum => (Outcome::DescribeQuorum(quorum()), vec![]),
         Proposal::ChangeVoters(asked) => (Outcome::ChangeVoters(change_voters(&asked)), vec![]),
+        // The controller that it went to died.
+        Proposal::Forward(_) => {
+            let refusal = Refusal::new(ErrorCode::RequestTimedOut, "Nobody knows.");
+            (Outcome::Failed(refusal), vec![])
+        }
         other => unreachable!("no handler proposes {other:?} of its own"),
     }
 }
