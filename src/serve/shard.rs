@@ -49,7 +49,9 @@ use super::{
     quorum_state::QuorumState,
     recover::{self, Recovered},
     removals::Removals,
+    repair,
     retention::Retention,
+    scrubber::Scrubber,
     snapshot_lane, stray,
 };
 
@@ -106,6 +108,9 @@ async fn live(process: &Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Sha
             None => process.meet_entered().await,
         }
         rooms.listen(process)?;
+        if rooms.peers.is_some() {
+            rooms.scrubber.start(rooms.shard.clone());
+        }
         if shard.id == CONTROL_SHARD {
             rooms.adopt_deleted(process)?;
             rooms.announce(process, &shard).await;
@@ -176,20 +181,18 @@ async fn begin(
     let hard_state = file.read()?;
     // A broker alone commits whatever it writes.
     let committed = if plan.cluster.is_some() { file.read_committed() } else { Offset(i64::MAX) };
-    let (loaded, log_starts, cleaned) = if plan.clean {
+    let Recovered { loaded, log_starts, cleaned, damaged } = if plan.clean {
         let loaded = metadata_log::load(&plan.data_dir, &plan.cluster_id, committed)?;
         let log_starts = checkpoints::read_log_starts(&plan.data_dir, &loaded.image)?;
         let cleaned = checkpoints::read_cleaner_offsets(&plan.data_dir, &loaded.image)?;
-        (loaded, log_starts, cleaned)
+        Recovered { loaded, log_starts, cleaned, damaged: BTreeMap::new() }
     } else {
         let (pages, broker) = (shard.pages.clone(), plan.config.node_id);
         let recovered =
             recover::run(disk.clone(), pages, &plan.data_dir, &plan.cluster_id, broker, committed).await;
-        let Recovered { loaded, log_starts, cleaned } =
-            recovered.context("the data directory cannot be recovered")?;
-        (loaded, log_starts, cleaned)
+        recovered.context("the data directory cannot be recovered")?
     };
-    process.set_recovered(log_starts, cleaned);
+    process.set_recovered(log_starts, cleaned, damaged);
     let store = start_store(process, shard, disk).await?;
     let log = metadata_log::open(&store).await?;
     // The snapshot came from another broker, and the start of its log was not written any more.
@@ -236,6 +239,7 @@ struct Rooms {
     removals: Rc<Removals>,
     housekeeping: Housekeeping,
     cleaner: Cleaner,
+    scrubber: Scrubber,
     retention: Retention,
     server: Rc<Server<Disk>>,
     admission: Arc<Admission>,
@@ -284,7 +288,7 @@ impl Rooms {
         };
         let rooms = Shard::new(parts);
         let server = Server::new(rooms.clone(), shard.ring.clone(), process.admission.clone());
-        let (housekeeping, cleaner, retention) = Default::default();
+        let (housekeeping, cleaner, scrubber, retention) = Default::default();
         let admission = process.admission.clone();
         Ok(Self {
             shard: rooms,
@@ -293,6 +297,7 @@ impl Rooms {
             removals,
             housekeeping,
             cleaner,
+            scrubber,
             retention,
             server,
             admission,
@@ -393,6 +398,7 @@ impl Rooms {
         };
         rt::spawn(async move { peers.accept(serve).await });
         rt::spawn(in_sync::run(self.shard.clone()));
+        rt::spawn(repair::run(self.shard.clone(), self.partitions.clone()));
     }
 
     fn start_pumps(&self, mesh: &Mesh<Message>) {
@@ -492,6 +498,7 @@ impl Rooms {
         }
         idle.ok_or_else(|| anyhow!("the last commits did not end in {} s", IDLE_LIMIT.as_secs()))?;
         self.cleaner.stop().await;
+        self.scrubber.stop().await;
         self.retention.stop().await;
         self.housekeeping.stop().await;
         self.store.close().await.context("the store could not be closed")?;
