@@ -5,12 +5,12 @@ use std::cell::Cell;
 use rt::notify::Notify;
 
 #[derive(Default)]
-pub(crate) struct Exclusive {
+pub struct Exclusive {
     held: Cell<bool>,
     released: Notify,
 }
 
-pub(crate) struct Held<'a>(&'a Exclusive);
+pub struct Held<'a>(&'a Exclusive);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
@@ -20,7 +20,7 @@ impl Drop for Held<'_> {
 }
 
 impl Exclusive {
-    pub(crate) async fn take(&self) -> Held<'_> {
+    pub async fn take(&self) -> Held<'_> {
         loop {
             let released = self.released.wait();
             if !self.held.replace(true) {

@@ -28,6 +28,7 @@ mod exclusive;
 mod residents;
 
 pub use disk::{Disk, DiskFigures};
+pub use exclusive::Exclusive;
 pub use log::{
     AppendError, Appended, Durability, Ends, Log, LogConfig, SharedLog,
     open::OpenError,

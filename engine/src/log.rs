@@ -188,7 +188,8 @@ pub struct Log<F> {
     pub(crate) writing_done: rt::notify::Notify,
     /// Bytes that went to segment files.
     pub(crate) written_out: model::figures::Count,
-    pub(crate) offline: Cell<bool>,
+    /// Where its data was found corrupt: the lowest segment. It takes no records until that is cut off.
+    pub(crate) damage: Cell<Option<Offset>>,
     pub(crate) deleted: Cell<bool>,
     /// Its end is on its way back: nothing may be appended.
     pub(crate) is_being_cut: Cell<bool>,
@@ -259,7 +260,12 @@ impl<F: Clone + 'static> Log<F> {
     }
 
     pub fn is_offline(&self) -> bool {
-        self.offline.get()
+        self.damage.get().is_some()
+    }
+
+    /// The first segment that is not what was written, if one was met.
+    pub fn damage(&self) -> Option<Offset> {
+        self.damage.get()
     }
 
     /// Up to where it is compacted, if a pass ever began.
@@ -324,7 +330,7 @@ impl<F: Clone + 'static> Log<F> {
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
         assert!(!self.is_being_cut.get(), "an append to a log that is being cut");
-        if self.offline.get() || self.deleted.get() {
+        if self.is_offline() || self.deleted.get() {
             return Err(AppendError::Offline);
         }
         let mut state = self.state.borrow_mut();

@@ -29,9 +29,11 @@ use crate::{
 mod checkpoint;
 mod commit;
 mod compact;
+mod damage;
 mod figures;
 mod lives;
 mod maintain;
+mod scrub;
 mod trim;
 mod truncate;
 
@@ -111,6 +113,8 @@ pub struct Store<D: Disk> {
     serial: Cell<u64>,
     /// Of logs that are not open yet: how far they were compacted.
     cleaned: RefCell<BTreeMap<TopicPartition, Offset>>,
+    /// A log was found corrupt.
+    damage_found: Notify,
     /// Compaction waits for the next checkpoint.
     checkpoint_wanted: Cell<bool>,
     committing: Cell<bool>,
@@ -167,6 +171,7 @@ impl<D: Disk> Store<D> {
             dropped: Dropped::default(),
             serial: Cell::new(0),
             cleaned: RefCell::default(),
+            damage_found: Notify::new(),
             checkpoint_wanted: Cell::new(false),
             committing: Cell::new(false),
             committed: Notify::new(),
@@ -297,10 +302,8 @@ impl<D: Disk> Store<D> {
         }
     }
 
+    /// Where a log is corrupt this fails; what is good of it can be read all the same.
     pub async fn read(&self, log: &SharedLog<D::File>, range: ReadRange) -> Result<ReadBatches, ReadError> {
-        if log.offline.get() {
-            return Err(ReadError::Offline);
-        }
         let read = log.read(&self.cache, range).await;
         self.note_corruption(log, read)
     }
@@ -322,24 +325,6 @@ impl<D: Disk> Store<D> {
     ) -> Result<Option<TimestampOffset>, ReadError> {
         let found = log.find_max_timestamp(&self.cache, until).await;
         self.note_corruption(log, found)
-    }
-
-    /// Corruption below the durable mark takes the log offline: nothing of it is cut, and nothing wrong is served.
-    fn note_corruption<T>(
-        &self,
-        log: &SharedLog<D::File>,
-        read: Result<T, ReadError>,
-    ) -> Result<T, ReadError> {
-        if let Err(ReadError::Corrupt { segment, position }) = &read
-            && !log.offline.replace(true)
-        {
-            tracing::error!(
-                dir = %log.dir.display(), %segment, position,
-                "the segment is corrupt here, so the partition goes offline and nothing of it is cut; \
-                 restore the file from a backup, or delete the topic"
-            );
-        }
-        read
     }
 
     /// Reads ahead for sequential consumers, for ever; one pump a shard.

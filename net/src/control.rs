@@ -28,7 +28,7 @@ use coordinator::{
     controller::{
         AlterClientQuotas, AlterConfigsRequest, AlterPartition, CreatePartitions, CreateTopic, CreatedTopic,
         DeletedTopic, Election, FeatureUpdate, Heartbeat, HeartbeatAnswer, ProducerIdBlock, RegisterBroker,
-        TopicRef,
+        ReportDamage, TopicRef,
     },
 };
 use model::{BrokerId, ErrorCode, Offset, PartitionIndex, ShardId};
@@ -91,6 +91,8 @@ pub enum Proposal {
     RegisterBroker(RegisterBroker),
     Heartbeat(Heartbeat),
     AlterPartition(AlterPartition),
+    /// A broker says that its records of some partitions are not what was written.
+    ReportDamage(ReportDamage),
     /// A broker's session is over.
     Fence(BrokerId),
     /// Leadership goes back to preferred replicas.
@@ -161,6 +163,8 @@ pub enum Outcome {
     Heartbeat(Result<HeartbeatAnswer, Refusal>),
     /// By partition, in the order asked.
     AlterPartition(Result<Vec<ErrorCode>, Refusal>),
+    /// As that.
+    ReportDamage(Result<Vec<ErrorCode>, Refusal>),
     Fence,
     Rebalance,
     /// True: there may be more to elect.

@@ -37,10 +37,10 @@ impl Code for ReadError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::OutOfRange => ErrorCode::OffsetOutOfRange,
-            // Corruption is never served and never told as such: the partition is offline here.
             // The disk is well: the client is to come again, and not to take the partition for lost.
             Self::Io(error) if error.kind() == io::ErrorKind::OutOfMemory => ErrorCode::ReplicaNotAvailable,
-            Self::Offline | Self::Moved | Self::Corrupt { .. } | Self::Io(_) => ErrorCode::KafkaStorageError,
+            // Corruption is never served and never told as such: the client is to come again, perhaps to another broker.
+            Self::Moved | Self::Corrupt { .. } | Self::Io(_) => ErrorCode::KafkaStorageError,
         }
     }
 }

@@ -353,6 +353,21 @@ impl<D: Disk> Partition<D> {
         Ok(())
     }
 
+    /// What was found corrupt in a follower's log, and everything behind it, goes: the leader has it, and nobody counts on
+    /// what this broker has. As after a start it does not know how much clients have seen. Answers where the log ends.
+    pub async fn cut_damage(&self, store: &Store<D>) -> Result<Offset, PartitionError> {
+        if self.leads() {
+            return Err(PartitionError::FencedEpoch);
+        }
+        let marks = self.marks.get();
+        let start = marks.log_start;
+        self.marks.set(Watermarks { high: start, last_stable: start, ..marks });
+        self.leaders_high.set(Offset::ZERO);
+        let cut = store.cut_damage(&self.log).await;
+        self.cut_ended.wake_all();
+        Ok(cut?)
+    }
+
     /// What clients have seen from an offset on is given up, if an unclean election made it so.
     fn take_back(&self, from: Offset, unclean: bool) -> Result<(), PartitionError> {
         let marks = self.marks.get();

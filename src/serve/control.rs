@@ -434,6 +434,7 @@ fn may_be_repeated(proposal: &Proposal) -> bool {
         Proposal::RegisterBroker(_)
         | Proposal::Heartbeat(_)
         | Proposal::AlterPartition(_)
+        | Proposal::ReportDamage(_)
         | Proposal::ProducerIds
         | Proposal::AutoCreate(_) => true,
         Proposal::Forward(forwarded) => forwarded.only_asks(),
@@ -503,9 +504,11 @@ fn decide(
         Proposal::Heartbeat(heartbeat) => decided!(Outcome::Heartbeat, controller.heartbeat(&heartbeat)),
         Proposal::AlterPartition(asked) => {
             let decision = controller.alter_partition(&asked);
-            let code = |part: &Result<_, Refusal>| part.as_ref().err().map_or(ErrorCode::None, |no| no.code);
-            let codes = decision.answer.map(|parts| parts.iter().map(code).collect());
-            (Outcome::AlterPartition(codes), decision.records)
+            (Outcome::AlterPartition(decision.answer.map(codes)), decision.records)
+        }
+        Proposal::ReportDamage(asked) => {
+            let decision = controller.report_damage(&asked);
+            (Outcome::ReportDamage(decision.answer.map(codes)), decision.records)
         }
         Proposal::Fence(broker) => (Outcome::Fence, controller.fence(broker).records),
         Proposal::ElectLeaderless => {
@@ -517,6 +520,10 @@ fn decide(
             unreachable!("the consensus answers it, not the controller")
         }
     }
+}
+
+fn codes<T>(parts: Vec<Result<T, Refusal>>) -> Vec<ErrorCode> {
+    parts.iter().map(|part| part.as_ref().err().map_or(ErrorCode::None, |no| no.code)).collect()
 }
 
 fn reassignment(asked: &Reassign) -> Reassignment<'_> {

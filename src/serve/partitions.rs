@@ -1,14 +1,21 @@
 //! One shard's partitions as the metadata wants them: opened, given their role and their configuration, closed. The
 //! image says what there shall be, the store holds the logs, the table is what handlers see.
 
-use std::{collections::VecDeque, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    sync::Arc,
+};
 
+use anyhow::Context;
 use coordinator::{
-    Image, TopicConfig,
+    BrokerConfig, Image, TopicConfig,
+    controller::damage::can_do_without,
     metadata::{Partition as Placed, Topic},
 };
-use engine::{Disk, LogConfig, SharedLog, Store};
-use model::{BrokerId, LeaderEpoch, PartitionIndex, ShardId, TopicPartition};
+use engine::{Disk, Exclusive, LogConfig, SharedLog, Store};
+use model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, ShardId, TopicPartition};
 use replication::{Partition, PartitionState, PartitionTable, stream::Replicator};
 use rt::oneshot::Rx;
 
@@ -27,6 +34,12 @@ pub struct Partitions<D: Disk> {
     removals: Rc<Removals>,
     /// In a cluster: gets what other brokers lead.
     replicator: Option<Rc<Replicator<D>>>,
+    /// Partitions with other replicas that are not open, because these segments of them are corrupt.
+    unsound: RefCell<BTreeMap<TopicPartition, Offset>>,
+    /// Who changes what is open.
+    changes: Exclusive,
+    /// What is acted on.
+    image: RefCell<Arc<Image>>,
 }
 
 /// What the metadata says of one partition that lives here.
@@ -47,11 +60,32 @@ impl<D: Disk> Partitions<D> {
         removals: Rc<Removals>,
         replicator: Option<Rc<Replicator<D>>>,
     ) -> Self {
-        Self { shard: shard.id, shard_count: shard.count, process, store, table, removals, replicator }
+        let image = RefCell::new(Arc::new(Image::new(&process.plan.cluster_id)));
+        let owned = process.damaged().iter().filter(|(id, _)| id.owner(shard.count) == shard.id);
+        let unsound = RefCell::new(owned.map(|(&id, &segment)| (id, segment)).collect());
+        let changes = Exclusive::default();
+        Self {
+            shard: shard.id,
+            shard_count: shard.count,
+            process,
+            store,
+            table,
+            removals,
+            replicator,
+            unsound,
+            changes,
+            image,
+        }
     }
 
     /// Carries out what changed between two images. What a client may ask of the later one is there on return.
-    pub async fn follow(self: &Rc<Self>, before: &Image, image: &Image) {
+    pub async fn follow(self: &Rc<Self>, before: &Image, image: &Arc<Image>) {
+        let _changes = self.changes.take().await;
+        self.carry_out(before, image).await;
+        self.image.replace(image.clone());
+    }
+
+    async fn carry_out(self: &Rc<Self>, before: &Image, image: &Image) {
         let delta = before.delta(image);
         let config = self.process.plan.config.with_dynamic(image);
         for topic in &delta.vanished {
@@ -63,9 +97,7 @@ impl<D: Disk> Partitions<D> {
         };
         let mut opening = VecDeque::new();
         for topic in topics {
-            let resolved = TopicConfig::resolve(&topic.name, image, &config);
-            let settings = log_config(&resolved);
-            let isr_min = usize::try_from(resolved.min_insync_replicas).unwrap_or(1);
+            let (settings, isr_min) = settings_of(topic, image, &config);
             for (index, placed) in self.hosted(topic) {
                 let id = TopicPartition::new(topic.id, index);
                 let wanted = self.wanted(id, placed, settings, isr_min, image);
@@ -136,11 +168,11 @@ impl<D: Disk> Partitions<D> {
         self.replicate(partition, wanted);
     }
 
-    /// Follows whoever leads, if that is not this broker.
+    /// Follows whoever leads, if that is not this broker. A log that is corrupt takes nothing and must not be counted.
     fn replicate(&self, partition: &Partition<D>, wanted: &Wanted) {
         let Some(replicator) = &self.replicator else { return };
         let id = partition.id();
-        match wanted.source {
+        match wanted.source.filter(|_| !partition.log().is_offline()) {
             Some((leader, shard)) => {
                 // With others in sync beside it, the leader was one of those that had everything.
                 let unclean = wanted.state.isr.len() == 1;
@@ -195,21 +227,86 @@ impl<D: Disk> Partitions<D> {
             replicator.leave(id);
         }
         self.table.remove(id);
+        self.unsound.borrow_mut().remove(&id);
         self.removals.add(id, topic.name.clone());
     }
 
     /// A log that cannot be opened is left out: its clients are told that nobody leads it, all others are served.
     async fn open(&self, id: TopicPartition, topic: &Arc<str>, wanted: &Wanted) {
         self.removals.make_way(topic, id.partition).await;
+        let may_be_repaired = self.replicator.is_some() && wanted.state.replicas.len() > 1;
         let log_start = self.process.log_starts().get(&id).copied();
-        match self.store.open_log(id, topic, wanted.settings, log_start, rt::timer::wall()).await {
-            Ok(log) => {
-                let partition = Partition::new(self.broker(), log, &wanted.state, rt::timer::now());
-                let partition = self.table.insert(partition);
-                self.replicate(&partition, wanted);
-            }
-            Err(error) => tracing::error!(%topic, partition = %id.partition, "{error}"),
+        if may_be_repaired && self.unsound.borrow().contains_key(&id) {
+            return self.store.leave_unopened(id, log_start);
         }
+        self.unsound.borrow_mut().remove(&id);
+        match self.store.open_log(id, topic, wanted.settings, log_start, rt::timer::wall()).await {
+            Ok(log) => self.opened(log, wanted),
+            Err(error) => {
+                tracing::error!(%topic, partition = %id.partition, "{error}");
+                if let Some(segment) = error.damaged_segment().filter(|_| may_be_repaired) {
+                    self.unsound.borrow_mut().insert(id, segment);
+                }
+            }
+        }
+    }
+
+    fn opened(&self, log: SharedLog<D::File>, wanted: &Wanted) {
+        let partition = Partition::new(self.broker(), log, &wanted.state, rt::timer::now());
+        let partition = self.table.insert(partition);
+        self.replicate(&partition, wanted);
+    }
+
+    /// Partitions with other replicas whose log is corrupt here, open or not.
+    pub fn damaged(&self) -> Vec<TopicPartition> {
+        let image = self.image.borrow();
+        let has_others = |id: &TopicPartition| {
+            let placed = image.partition(id.topic, id.partition);
+            placed.is_some_and(|it| it.replicas.len() > 1 && it.replicas.contains(&self.broker()))
+        };
+        let unsound = self.unsound.borrow();
+        let open = self.store.damaged().into_iter().filter(|id| self.table.find(*id).is_some());
+        open.chain(unsound.keys().copied()).filter(has_others).collect()
+    }
+
+    /// By the metadata that is acted on.
+    pub fn can_do_without(&self, id: TopicPartition) -> bool {
+        let image = self.image.borrow();
+        image.partition(id.topic, id.partition).is_some_and(|placed| can_do_without(placed, self.broker()))
+    }
+
+    /// No replica of this broker is any longer what its leader may count on: see `Replicator::leave`.
+    pub fn hold_back(&self, id: TopicPartition) {
+        if let Some(replicator) = &self.replicator {
+            replicator.leave(id);
+        }
+    }
+
+    /// Gives up what is corrupt and everything behind it, and follows the leader again, which has it all. The controller has
+    /// said before that nobody counts on this replica.
+    pub async fn repair(&self, id: TopicPartition) -> anyhow::Result<Offset> {
+        let _changes = self.changes.take().await;
+        let image = self.image.borrow().clone();
+        let topic = image.topic_by_id(id.topic).context("its topic was deleted")?;
+        let placed = topic.partition(id.partition).context("it is gone")?;
+        anyhow::ensure!(can_do_without(placed, self.broker()), "this replica is needed again");
+        let config = self.process.plan.config.with_dynamic(&image);
+        let (settings, isr_min) = settings_of(topic, &image, &config);
+        let wanted = self.wanted(id, placed, settings, isr_min, &image);
+        if let Some(partition) = self.table.find(id) {
+            partition.uncut().await;
+            let cut = partition.cut_damage(&self.store).await;
+            let end = cut.map_err(|error| anyhow::anyhow!("{error}"))?;
+            self.adjust(&partition, &wanted);
+            return Ok(end);
+        }
+        let segment = self.unsound.borrow().get(&id).copied().context("it is not here")?;
+        let named = (id, &*topic.name);
+        let log = self.store.open_without(segment, named, settings, rt::timer::wall()).await?;
+        self.unsound.borrow_mut().remove(&id);
+        let end = log.ends().end;
+        self.opened(log, &wanted);
+        Ok(end)
     }
 
     /// The folder of a log that could not be opened goes as well: this is how its topic gets well again.
@@ -219,6 +316,13 @@ impl<D: Disk> Partitions<D> {
             self.close_one(id, topic);
         }
     }
+}
+
+/// Of a topic's logs, and its `min.insync.replicas`.
+fn settings_of(topic: &Topic, image: &Image, config: &BrokerConfig) -> (LogConfig, usize) {
+    let resolved = TopicConfig::resolve(&topic.name, image, config);
+    let isr_min = usize::try_from(resolved.min_insync_replicas).unwrap_or(1);
+    (log_config(&resolved), isr_min)
 }
 
 fn state_of(placed: &Placed, isr_min: usize) -> PartitionState {

@@ -2,6 +2,7 @@
 //! at the stop. Nothing here is touched while requests are served.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
     sync::{
@@ -13,7 +14,7 @@ use std::{
 };
 
 use coordinator::{BrokerConfig, Quorum};
-use model::{Offset, PartitionIndex};
+use model::{Offset, PartitionIndex, TopicPartition};
 use net::{Admission, Host};
 use replication::transport::Identity;
 
@@ -62,6 +63,8 @@ pub struct Process {
     log_starts: OnceLock<LogStarts>,
     /// How far logs are compacted; known before that.
     cleaned: OnceLock<CleanerOffsets>,
+    /// Logs that recovery refused, and the first segment of each that is corrupt; known before that.
+    damaged: OnceLock<BTreeMap<TopicPartition, Offset>>,
     failed: Mutex<mpsc::Sender<anyhow::Result<()>>>,
     entered: AtomicBool,
     left: AtomicBool,
@@ -93,6 +96,7 @@ impl Process {
             shard_count,
             log_starts: OnceLock::new(),
             cleaned: OnceLock::new(),
+            damaged: OnceLock::new(),
             failed: Mutex::new(failed),
             entered: AtomicBool::new(false),
             left: AtomicBool::new(false),
@@ -103,7 +107,13 @@ impl Process {
     }
 
     /// By shard 0, once nothing is left to recover.
-    pub fn set_recovered(&self, starts: LogStarts, cleaned: CleanerOffsets) {
+    pub fn set_recovered(
+        &self,
+        starts: LogStarts,
+        cleaned: CleanerOffsets,
+        damaged: BTreeMap<TopicPartition, Offset>,
+    ) {
+        assert!(self.damaged.set(damaged).is_ok(), "recovery ends once");
         assert!(self.cleaned.set(cleaned).is_ok(), "recovery ends once");
         assert!(self.log_starts.set(starts).is_ok(), "recovery ends once");
     }
@@ -121,6 +131,10 @@ impl Process {
 
     pub fn cleaned(&self) -> &CleanerOffsets {
         self.cleaned.get().expect("logs are opened after recovery")
+    }
+
+    pub fn damaged(&self) -> &BTreeMap<TopicPartition, Offset> {
+        self.damaged.get().expect("logs are opened after recovery")
     }
 
     /// A shard cannot go on: the process ends with this sentence.

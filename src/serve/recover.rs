@@ -3,7 +3,7 @@
 //!
 //! The metadata log comes first: it names the topics, and without names nobody finds their folders.
 
-use std::{fs, path::Path, time::Instant};
+use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 
 use anyhow::Context;
 use coordinator::{controller::names::METADATA_TOPIC, metadata::Topic};
@@ -27,6 +27,8 @@ pub struct Recovered {
     pub loaded: Loaded,
     pub log_starts: LogStarts,
     pub cleaned: CleanerOffsets,
+    /// Logs that were refused, and the first segment of each that is corrupt.
+    pub damaged: BTreeMap<TopicPartition, Offset>,
 }
 
 pub async fn run(
@@ -45,7 +47,7 @@ pub async fn run(
     stray::sort_out(data_dir, &loaded.image, &loaded.removed, &perhaps)?;
     let mut logs: Vec<_> = loaded.image.topics().flat_map(|topic| hosted(topic, broker)).collect();
     logs.extend(loaded.perhaps_removed.iter().flat_map(|topic| hosted(topic, broker)));
-    let (mut applied, mut corrupt) = (0, 0);
+    let (mut applied, mut damaged) = (0, BTreeMap::new());
     let mut status = StatusLine::new(true);
     let count = logs.len();
     let restored = recovery
@@ -56,27 +58,27 @@ pub async fn run(
             Ok(restored) => applied += restored.runs_applied,
             Err(error @ RecoveryError::Corrupt { .. }) => {
                 tracing::error!("{error}");
-                corrupt += 1;
+                damaged.insert(*id, error.damaged_segment().unwrap_or(Offset::ZERO));
             }
             Err(error) => return Err(error).with_context(|| format!("recovering {topic}-{}", id.partition)),
         }
     }
     let log_starts = logs.iter().filter_map(|(id, _)| Some((*id, recovery.log_start(*id)?))).collect();
     let cleaned = logs.iter().filter_map(|(id, _)| Some((*id, recovery.cleaned_until(*id)?))).collect();
-    if corrupt > 0 {
+    if !damaged.is_empty() {
         keep_journals(data_dir).context("keeping the journals of damaged partitions")?;
     }
     recovery.finish().await?;
-    if applied > 0 || corrupt > 0 {
+    if applied > 0 || !damaged.is_empty() {
         tracing::info!(
             logs = logs.len(),
             runs = applied,
-            corrupt,
+            corrupt = damaged.len(),
             ms = started.elapsed().as_millis() as u64,
             "recovered after a stop that was not in order"
         );
     }
-    Ok(Recovered { loaded, log_starts, cleaned })
+    Ok(Recovered { loaded, log_starts, cleaned, damaged })
 }
 
 /// The partitions of a topic that this broker keeps, with the topic's name.

@@ -50,7 +50,9 @@ use super::{
     quorum_state::QuorumState,
     recover::{self, Recovered},
     removals::Removals,
+    repair,
     retention::Retention,
+    scrubber::Scrubber,
     snapshot_lane, stray,
     throttle::Throttle,
 };
@@ -108,6 +110,9 @@ async fn live(process: &Arc<Process>, mesh: MeshBuilder<Message>, shard: rt::Sha
             None => process.meet_entered().await,
         }
         rooms.listen(process)?;
+        if rooms.peers.is_some() {
+            rooms.scrubber.start(rooms.shard.clone());
+        }
         if shard.id == CONTROL_SHARD {
             rooms.adopt_deleted(process)?;
             rooms.announce(process, &shard).await;
@@ -178,20 +183,18 @@ async fn begin(
     let hard_state = file.read()?;
     // A broker alone commits whatever it writes.
     let committed = if plan.cluster.is_some() { file.read_committed() } else { Offset(i64::MAX) };
-    let (loaded, log_starts, cleaned) = if plan.clean {
+    let Recovered { loaded, log_starts, cleaned, damaged } = if plan.clean {
         let loaded = metadata_log::load(&plan.data_dir, &plan.cluster_id, committed)?;
         let log_starts = checkpoints::read_log_starts(&plan.data_dir, &loaded.image)?;
         let cleaned = checkpoints::read_cleaner_offsets(&plan.data_dir, &loaded.image)?;
-        (loaded, log_starts, cleaned)
+        Recovered { loaded, log_starts, cleaned, damaged: BTreeMap::new() }
     } else {
         let (pages, broker) = (shard.pages.clone(), plan.config.node_id);
         let recovered =
             recover::run(disk.clone(), pages, &plan.data_dir, &plan.cluster_id, broker, committed).await;
-        let Recovered { loaded, log_starts, cleaned } =
-            recovered.context("the data directory cannot be recovered")?;
-        (loaded, log_starts, cleaned)
+        recovered.context("the data directory cannot be recovered")?
     };
-    process.set_recovered(log_starts, cleaned);
+    process.set_recovered(log_starts, cleaned, damaged);
     let store = start_store(process, shard, disk).await?;
     let log = metadata_log::open(&store).await?;
     // The snapshot came from another broker, and the start of its log was not written any more.
@@ -238,6 +241,7 @@ struct Rooms {
     removals: Rc<Removals>,
     housekeeping: Housekeeping,
     cleaner: Cleaner,
+    scrubber: Scrubber,
     retention: Retention,
     throttle: Rc<Throttle>,
     server: Rc<Server<Disk>>,
@@ -287,7 +291,7 @@ impl Rooms {
         };
         let rooms = Shard::new(parts);
         let server = Server::new(rooms.clone(), shard.ring.clone(), process.admission.clone());
-        let (housekeeping, cleaner, retention) = Default::default();
+        let (housekeeping, cleaner, scrubber, retention) = Default::default();
         let seat = Seat { broker: plan.config.node_id, shard: shard.id, shard_count: shard.count };
         let throttle = Rc::new(Throttle::new(seat));
         let admission = process.admission.clone();
@@ -298,6 +302,7 @@ impl Rooms {
             removals,
             housekeeping,
             cleaner,
+            scrubber,
             retention,
             throttle,
             server,
@@ -400,6 +405,7 @@ impl Rooms {
         };
         rt::spawn(async move { peers.accept(serve).await });
         rt::spawn(in_sync::run(self.shard.clone()));
+        rt::spawn(repair::run(self.shard.clone(), self.partitions.clone()));
     }
 
     fn start_pumps(&self, mesh: &Mesh<Message>) {
@@ -500,6 +506,7 @@ impl Rooms {
         }
         idle.ok_or_else(|| anyhow!("the last commits did not end in {} s", IDLE_LIMIT.as_secs()))?;
         self.cleaner.stop().await;
+        self.scrubber.stop().await;
         self.retention.stop().await;
         self.housekeeping.stop().await;
         self.store.close().await.context("the store could not be closed")?;

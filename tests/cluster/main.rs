@@ -6,6 +6,7 @@ mod broker;
 
 mod check;
 mod cluster;
+mod damage;
 mod demo;
 mod faults;
 mod forwards;

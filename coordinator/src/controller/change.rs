@@ -23,6 +23,8 @@ pub(super) struct Target {
     pub(super) removing: Vec<BrokerId>,
     /// Its disk is gone, so it is not eligible whatever it was before.
     pub(super) lost: Option<BrokerId>,
+    /// What anybody vouched for in the present epoch counts no more: there is another one, whoever leads.
+    pub(super) doubted: bool,
     /// As in `Ballot`.
     pub(super) preferred: bool,
     /// As in `Ballot`.
@@ -38,6 +40,7 @@ impl Target {
             adding: partition.adding_replicas.clone(),
             removing: partition.removing_replicas.clone(),
             lost: None,
+            doubted: false,
             preferred: false,
             unclean: false,
         }
@@ -95,6 +98,7 @@ pub(super) fn changed(
     // A leader that begins anew with nothing is another one. And who is no longer a replica must not be taken for one by
     // a leader that has not heard of it.
     let new_leadership = leader != before.leader
+        || target.doubted
         || target.lost.is_some_and(|lost| before.leader == Some(lost))
         || !minus(&before.replicas, &target.replicas).is_empty();
     let next = Partition {

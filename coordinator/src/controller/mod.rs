@@ -7,6 +7,7 @@
 pub mod brokers;
 mod change;
 pub mod configs;
+pub mod damage;
 mod election;
 pub mod elections;
 pub mod features;
@@ -26,6 +27,7 @@ use model::ErrorCode;
 
 pub use brokers::RegisterBroker;
 pub use configs::{AlterConfigsRequest, config_resource};
+pub use damage::ReportDamage;
 pub use elections::Election;
 pub use features::{FeatureUpdate, UpgradeType};
 pub use heartbeats::{Heartbeat, HeartbeatAnswer};

@@ -3,6 +3,7 @@
 mod brokers;
 mod cluster_random;
 mod configs;
+mod damage;
 mod features;
 mod heartbeats;
 mod isr;

@@ -120,7 +120,7 @@ pub(crate) async fn open_log<D: Disk>(
         writing: Cell::new(false),
         writing_done: Notify::new(),
         written_out: model::figures::Count::default(),
-        offline: Cell::new(false),
+        damage: Cell::new(None),
         deleted: Cell::new(false),
         is_being_cut: Cell::new(false),
         dir,
@@ -456,7 +456,10 @@ pub(super) async fn producers_at<D: Disk>(
         return Ok(producers);
     }
     let mut walk = log.walk_to(cache, producers.map_end()).await?;
-    while let Some(header) = walk.header().await?.filter(|header| header.base_offset() < end) {
+    // What lies behind `end` may be what is to be cut off, and is not looked at.
+    while producers.map_end() < end
+        && let Some(header) = walk.header().await?.filter(|header| header.base_offset() < end)
+    {
         let bytes = walk.batch_bytes(&header)?;
         if header.is_control() {
             let batch = walk.copy(&header, bytes).await?;

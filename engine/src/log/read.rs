@@ -27,8 +27,6 @@ const UNFOLDED_BYTES_MAX: usize = 256 << 20;
 pub enum ReadError {
     #[error("the offset is outside the log")]
     OutOfRange,
-    #[error("the log is offline: its disk failed or its data is corrupt")]
-    Offline,
     /// Never leaves the log: whoever meets it looks again.
     #[error("the segment was removed, or another file is in its place")]
     Moved,

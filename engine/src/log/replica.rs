@@ -30,7 +30,7 @@ impl<F: Clone + 'static> Log<F> {
         now: Timestamp,
     ) -> Result<Offset, AppendError> {
         assert!(!self.is_being_cut.get(), "an append to a log that is being cut");
-        if self.offline.get() || self.deleted.get() {
+        if self.is_offline() || self.deleted.get() {
             return Err(AppendError::Offline);
         }
         let mut state = self.state.borrow_mut();

@@ -93,6 +93,13 @@ fn parse_canonical(text: &str) -> Option<i32> {
     if canonical { text.parse().ok() } else { None }
 }
 
+/// What hangs on the name of a segment's file that was found corrupt and is kept for a person: no file of a segment any more.
+pub const DAMAGED_SUFFIX: &str = ".damaged";
+
+pub fn is_damaged(name: &str) -> bool {
+    name.strip_suffix(DAMAGED_SUFFIX).is_some_and(|name| SegmentFileName::parse(name).is_some())
+}
+
 /// What a segment keeps in a file of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum SegmentFile {

@@ -101,7 +101,7 @@ impl<D: Disk> Store<D> {
     }
 
     fn may_be_cleaned(&self, log: &SharedLog<D::File>) -> bool {
-        !log.deleted.get() && !log.offline.get() && !log.state.borrow().cleaning.set_aside
+        !log.deleted.get() && !log.is_offline() && !log.state.borrow().cleaning.set_aside
     }
 
     /// Closed segments wait only for being on stable storage, and for a recovery point that says so.

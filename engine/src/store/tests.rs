@@ -20,6 +20,7 @@ use crate::{
     residents::Limits,
 };
 
+mod damage;
 mod replica;
 mod retention;
 mod truncate;

@@ -40,7 +40,7 @@ impl<D: Disk> Store<D> {
             if self.failure.borrow().is_some() {
                 return Vec::new();
             }
-            if log.offline.get() || log.deleted.get() {
+            if log.is_offline() || log.deleted.get() {
                 continue;
             }
             match log.start_by_retention(&self.cache, *high, now).await {

@@ -43,24 +43,36 @@ impl<D: Disk> Store<D> {
     /// Everything from `to` on goes; a batch that holds `to` goes whole. Answers where the log ends now: at `to` or below,
     /// but not below its start. On return it is durable, and the log may go on there.
     pub async fn truncate(&self, log: &SharedLog<D::File>, to: Offset) -> Result<Offset, TruncateError> {
-        self.cut_log(log, async || self.truncate_held(log, to).await).await
+        self.cut_whole_log(log, async || self.truncate_held(log, to).await).await
     }
 
     /// Everything goes, and the log begins at `start`.
     pub async fn restart_at(&self, log: &SharedLog<D::File>, start: Offset) -> Result<(), TruncateError> {
         assert!(start >= Offset::ZERO, "no log begins at {start}");
-        self.cut_log(log, async || self.restart_held(log, start).await).await
+        self.cut_whole_log(log, async || self.restart_held(log, start).await).await
+    }
+
+    /// Nothing of a log that was found corrupt is cut on the way.
+    async fn cut_whole_log<T>(
+        &self,
+        log: &SharedLog<D::File>,
+        work: impl AsyncFnOnce() -> Result<T, TruncateError>,
+    ) -> Result<T, TruncateError> {
+        if log.is_offline() {
+            return Err(TruncateError::Offline);
+        }
+        self.cut_log(log, work).await
     }
 
     /// Keeps the log out of commits while `work` cuts it.
-    async fn cut_log<T>(
+    pub(super) async fn cut_log<T>(
         &self,
         log: &SharedLog<D::File>,
         work: impl AsyncFnOnce() -> Result<T, TruncateError>,
     ) -> Result<T, TruncateError> {
         assert!(!log.is_being_cut.replace(true), "one cut of a log at a time");
         self.leave_commits(log).await;
-        let done = if log.offline.get() || log.deleted.get() {
+        let done = if log.deleted.get() {
             Err(TruncateError::Offline)
         } else {
             match self.check_failure() {
@@ -88,7 +100,11 @@ impl<D: Disk> Store<D> {
         }
     }
 
-    async fn truncate_held(&self, log: &SharedLog<D::File>, to: Offset) -> Result<Offset, TruncateError> {
+    pub(super) async fn truncate_held(
+        &self,
+        log: &SharedLog<D::File>,
+        to: Offset,
+    ) -> Result<Offset, TruncateError> {
         if to >= log.ends().end {
             return self.forget_epochs_from(log, to).await;
         }
@@ -103,7 +119,11 @@ impl<D: Disk> Store<D> {
         Ok(end)
     }
 
-    async fn restart_held(&self, log: &SharedLog<D::File>, start: Offset) -> Result<(), TruncateError> {
+    pub(super) async fn restart_held(
+        &self,
+        log: &SharedLog<D::File>,
+        start: Offset,
+    ) -> Result<(), TruncateError> {
         let _checkpoints = self.checkpoints.take().await;
         self.leave_journal().await?;
         let _starts = self.starts.take().await;

@@ -321,3 +321,24 @@ fn pasts_are_compared_by_epoch_and_end() {
         assert_eq!(diverges(offset, epoch), expected, "offset {offset} epoch {epoch}");
     }
 }
+
+/// What clients have seen is not asked about any more: it is known again once the leader tells.
+#[test]
+fn only_a_follower_gives_up_what_is_corrupt() {
+    let world = World::new();
+    let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
+    assert_eq!(world.append(&partition, 2).unwrap(), Offset(2));
+    world.commit();
+    assert_eq!(partition.watermarks().high, Offset(2));
+    let refused = run(partition.cut_damage(&world.store)).unwrap();
+    assert!(matches!(refused, Err(PartitionError::FencedEpoch)), "{refused:?}");
+    assert_eq!(partition.watermarks().high, Offset(2));
+    let follows = PartitionState { leader: Some(BrokerId(2)), ..led(1, &[2]) };
+    partition.set_state(&follows, Millis(0));
+    assert_eq!(run(partition.cut_damage(&world.store)).unwrap().unwrap(), Offset(2));
+    world.table.moved(&partition);
+    assert_eq!(partition.watermarks().high, Offset::ZERO);
+    partition.heard_high(LeaderEpoch(1), Offset(2)).unwrap();
+    world.table.moved(&partition);
+    assert_eq!(partition.watermarks().high, Offset(2));
+}

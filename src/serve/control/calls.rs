@@ -180,6 +180,7 @@ fn speaks_for_itself(broker: BrokerId, proposal: &Proposal) -> bool {
         Proposal::RegisterBroker(asked) => asked.id == broker,
         Proposal::Heartbeat(heartbeat) => heartbeat.broker == broker,
         Proposal::AlterPartition(asked) => asked.broker == broker,
+        Proposal::ReportDamage(asked) => asked.broker == broker,
         _ => true,
     }
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     config::{AlterOp, ConfigAlteration, ReplicaConfig},
+    controller::damage::can_do_without,
     metadata::{ConfigResource, Partition, Topic},
 };
 
@@ -39,6 +40,8 @@ enum Operation {
         at: Place,
         replicas: Option<Vec<BrokerId>>,
     },
+    /// Its records of a partition are not what was written.
+    Damage(BrokerId, Place),
     Elect(Place, Election),
     Balance,
     Leaderless,
@@ -80,6 +83,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(at, isr)| Operation::Propose { at, isr }),
         4 => (place(), prop::option::weighted(0.8, shuffled))
             .prop_map(|(at, replicas)| Operation::Reassign { at, replicas }),
+        3 => (broker(), place()).prop_map(|(broker, at)| Operation::Damage(broker, at)),
         2 => (place(), election).prop_map(|(at, election)| Operation::Elect(at, election)),
         1 => Just(Operation::Balance),
         1 => Just(Operation::Leaderless),
@@ -172,6 +176,7 @@ impl Cluster {
                 let asked = [Reassignment { topic: TOPICS[at.0], partition: PartitionIndex(at.1), replicas }];
                 let _ = self.decide(nothing, |c| c.reassign(&asked, true));
             }
+            Operation::Damage(broker, at) => self.damage(broker, at),
             Operation::Elect(at, election) => {
                 let unclean = election == Election::Unclean;
                 let asked = [(TOPICS[at.0], PartitionIndex(at.1))];
@@ -216,6 +221,22 @@ impl Cluster {
         }
         let allowed = Allowed { loss: Some(broker).filter(|_| new_disk), ..Allowed::default() };
         self.decide(allowed, |c| c.register_broker(&asked, false)).unwrap();
+    }
+
+    /// Granted, it gives up what it has.
+    fn damage(&mut self, broker: BrokerId, at: Place) {
+        let id = (self.at(at).0.id, PartitionIndex(at.1));
+        let broker_epoch = self.world.image.broker(broker).map_or(7, |broker| broker.epoch);
+        let asked = ReportDamage { broker, broker_epoch, parts: vec![id] };
+        let before = self.world.image.offset();
+        let allowed = Allowed { doubted: Some(broker), ..Allowed::default() };
+        let answer = self.decide(allowed, |c| c.report_damage(&asked));
+        let granted = answer.is_ok_and(|parts| parts[0].is_ok());
+        assert_eq!(granted, self.world.image.offset() > before);
+        if granted {
+            assert!(can_do_without(self.at(at).1, broker));
+            self.truth.held.remove(&(id.0, id.1, broker));
+        }
     }
 
     fn propose(&mut self, at: Place, isr: &BTreeSet<BrokerId>) {
@@ -296,6 +317,8 @@ impl Truth {
 struct Allowed {
     unclean: bool,
     loss: Option<BrokerId>,
+    /// Whoever leads, the epoch is a new one.
+    doubted: Option<BrokerId>,
 }
 
 /// From one state of a partition to the next.
@@ -303,10 +326,11 @@ fn check_step(was: &Partition, is: &Partition, allowed: Allowed) {
     assert_eq!(is.partition_epoch, was.partition_epoch + 1);
     let gone = was.replicas.iter().any(|replica| !is.replicas.contains(replica));
     let emptied = was.leader.is_some() && was.leader == allowed.loss;
-    let raised = i32::from(is.leader != was.leader || emptied || gone);
+    let raised = i32::from(is.leader != was.leader || emptied || gone || allowed.doubted.is_some());
     assert_eq!(is.leader_epoch.0, was.leader_epoch.0 + raised, "{was:?} {is:?}");
     if is.isr.is_empty() {
         let lost = |id: &BrokerId| allowed.loss == Some(*id);
+        assert!(allowed.doubted.is_none(), "the last one must not leave: {was:?} {is:?}");
         assert!(was.isr.iter().all(lost), "nobody is in sync any more: {was:?} {is:?}");
     }
     if let Some(lost) = allowed.loss {

@@ -31,11 +31,11 @@ fn keyed(base: i64, epoch: i32, keys: &[u8], value: &str) -> Vec<u8> {
 }
 
 /// One record of some bytes.
-fn plain(base: i64, epoch: i32, bytes: usize) -> Vec<u8> {
+pub(super) fn plain(base: i64, epoch: i32, bytes: usize) -> Vec<u8> {
     keyed(base, epoch, b"k", &"v".repeat(bytes))
 }
 
-fn take(store: &Store<MemDisk>, log: &SharedLog<MemFile>, batch: &[u8]) -> Offset {
+pub(super) fn take(store: &Store<MemDisk>, log: &SharedLog<MemFile>, batch: &[u8]) -> Offset {
     store.append_replica(log, batch, Timestamp(0)).unwrap_or_else(|why| panic!("{why}"))
 }
 
@@ -44,7 +44,7 @@ fn truncate(store: &Store<MemDisk>, log: &SharedLog<MemFile>, to: i64) -> Offset
 }
 
 /// Offsets and epochs of the batches that a reader gets.
-fn read(store: &Store<MemDisk>, log: &SharedLog<MemFile>) -> Vec<(i64, i32)> {
+pub(super) fn read(store: &Store<MemDisk>, log: &SharedLog<MemFile>) -> Vec<(i64, i32)> {
     let (mut from, mut found) = (log.ends().start, vec![]);
     while from < log.ends().end {
         let range = ReadRange { from, until: log.ends().end, bytes_max: 1 << 20, at_least_one: true };
@@ -61,7 +61,7 @@ fn read(store: &Store<MemDisk>, log: &SharedLog<MemFile>) -> Vec<(i64, i32)> {
     found
 }
 
-async fn recover(disk: &MemDisk) -> (Option<Offset>, Option<Offset>) {
+pub(super) async fn recover(disk: &MemDisk) -> (Option<Offset>, Option<Offset>) {
     let recovery = Recovery::scan(disk.clone(), PagePool::new(64 << 20), Path::new(DATA)).await;
     let recovery = recovery.unwrap_or_else(|why| panic!("{why}"));
     recovery.restore(id(0), "t").await.unwrap_or_else(|why| panic!("{why}"));
@@ -70,7 +70,7 @@ async fn recover(disk: &MemDisk) -> (Option<Offset>, Option<Offset>) {
     known
 }
 
-fn open_again(disk: &MemDisk, config: LogConfig) -> (Rc<Store<MemDisk>>, SharedLog<MemFile>) {
+pub(super) fn open_again(disk: &MemDisk, config: LogConfig) -> (Rc<Store<MemDisk>>, SharedLog<MemFile>) {
     let (start_at, cleaned) = block_on(recover(disk));
     let store = start(disk);
     store.know_cleaned(cleaned.map(|offset| (id(0), offset)));
