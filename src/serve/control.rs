@@ -48,6 +48,8 @@ const LOOK: Duration = Duration::from_millis(200);
 const GRACE_HEARTBEATS: u32 = 3;
 /// Partitions that change their leader at once without anybody asking for it.
 const REBALANCED_MAX: usize = 1000;
+/// A timer has no need of the hundred million years that a config may say.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What was decided, and the offset up to which the metadata must be known for it to hold.
@@ -379,7 +381,7 @@ impl<D: Disk> Control<D> {
                 _ => now,
             };
             if now < due {
-                let _ = rt::timer::timeout(due.since(now), changed).await;
+                let _ = rt::timer::timeout(due.since(now).min(LONGEST_SLEEP), changed).await;
                 continue;
             }
             while let Ok((Outcome::ElectLeaderless(true), _)) = self.queue(Proposal::ElectLeaderless).await {}

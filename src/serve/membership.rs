@@ -82,8 +82,10 @@ impl<D: Disk> Membership<D> {
                 Outcome::RegisterBroker(Err(refusal)) => {
                     bail!("this broker cannot register: {}", refusal.message)
                 }
-                Outcome::Failed(Refusal { code: ErrorCode::NotController, message }) => {
+                // Nobody decides, or it is not known what was decided: to register twice does no harm.
+                Outcome::Failed(Refusal { code, message }) if code.is_retriable() => {
                     tracing::info!("waiting for a controller to register with: {message}");
+                    rt::timer::sleep(self.interval).await;
                 }
                 other => return Err(anyhow!("this broker cannot register: {}", other.refusal().message)),
             }

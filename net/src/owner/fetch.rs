@@ -76,7 +76,7 @@ impl<D: Disk> Owner<D> {
             return Fetched::error(error.code());
         }
         let mut fetched = Fetched { code: ErrorCode::None, ..marks_of(&partition) };
-        // A follower may be behind, which is no other past. What it shows to nobody is all that another past could have.
+        // A follower may be behind, which is no other past: it shows only what its leader called committed.
         let lineage =
             if partition.leads() { partition.lineage(part.offset, part.last_epoch) } else { Lineage::Same };
         match lineage {
