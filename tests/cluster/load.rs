@@ -17,7 +17,7 @@ use model::{ErrorCode, batch::record::Producer};
 use crate::{
     broker::{Client, PATIENCE, batch, wait_for},
     check::{Acknowledged, History, Value},
-    cluster::{Cluster, partitions, try_client},
+    cluster::{Cluster, find_leader},
 };
 
 const RECORDS_MAX: u64 = 5;
@@ -41,6 +41,11 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn end(&self, partition: i32) -> i64 {
         lock(&self.ends).get(&partition).copied().unwrap_or(0)
+    }
+
+    /// Records, of all writers.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        lock(&self.history).acknowledged.iter().map(|ack| ack.count).sum()
     }
 
     fn note(&self, ack: Acknowledged) {
@@ -101,15 +106,35 @@ impl Load {
     /// Returns when every writer was answered for something that it sent after this call; says how long that took.
     #[track_caller]
     pub(crate) fn wait_for_progress(&self, limit: Duration) -> Duration {
-        let (since, before) = (Instant::now(), lock(&self.shared.progress).clone());
+        let everyone: Vec<u32> = lock(&self.shared.progress).keys().copied().collect();
+        self.wait_for_progress_of(&everyone, limit)
+    }
+
+    /// The same of some writers.
+    #[track_caller]
+    pub(crate) fn wait_for_progress_of(&self, writers: &[u32], limit: Duration) -> Duration {
+        let since = Instant::now();
+        // The first answer may be to something that was under way.
+        self.wait_for_answers(writers, 2, limit);
+        since.elapsed()
+    }
+
+    /// Of every writer, so many more than there are now.
+    #[track_caller]
+    pub(crate) fn wait_for_more_batches(&self, count: u64) {
+        let everyone: Vec<u32> = lock(&self.shared.progress).keys().copied().collect();
+        self.wait_for_answers(&everyone, count, PATIENCE);
+    }
+
+    #[track_caller]
+    fn wait_for_answers(&self, writers: &[u32], count: u64, limit: Duration) {
+        let before = lock(&self.shared.progress).clone();
         wait_for("every writer is answered", limit, || {
             let stuck = self.threads.iter().any(JoinHandle::is_finished);
             assert!(!stuck, "a writer gave up");
-            // The first answer may be to something that was under way.
             let now = lock(&self.shared.progress);
-            before.iter().all(|(writer, count)| now[writer] >= count + 2).then_some(())
+            writers.iter().all(|writer| now[writer] >= before[writer] + count).then_some(())
         });
-        since.elapsed()
     }
 
     /// Everything that was sent is acknowledged then.
@@ -195,12 +220,8 @@ impl Writer {
         Ok(told)
     }
 
-    /// As the broker says that knows the latest epoch.
     fn find_leader(&self) -> Option<Client> {
-        let ask = |address: &String| partitions(&mut try_client(address)?, &self.topic).ok();
-        let answers = self.addresses.values().filter_map(ask).flatten();
-        let newest = answers.filter(|p| p.index == self.partition).max_by_key(|p| p.epoch)?;
-        let client = try_client(&self.addresses[&newest.leader?])?;
+        let client = find_leader(&self.addresses, &self.topic, self.partition)?;
         client.set_patience(ANSWER_LIMIT);
         Some(client)
     }
