@@ -10,6 +10,8 @@ use crate::{
 
 /// Longer than a broker's session and the voters' election timeout, by far.
 const CUT: Duration = Duration::from_secs(4);
+/// Two that cannot hear each other and that the controller hears: the leader waits for its follower no longer.
+const LAG: &str = "replica.lag.time.max.ms=3000";
 /// A client that waits for who was cut off gives up after 5 seconds, and looks for another.
 const FAIL_OVER_OF_CUT: Duration = Duration::from_secs(15);
 /// With lost datagrams sessions may end, and begin again.
@@ -17,7 +19,8 @@ const FAIL_OVER_OF_BAD_LINK: Duration = Duration::from_secs(25);
 
 fn start() -> Option<Run> {
     let network = Some(Network::new(3)?);
-    Some(Run::start_on(Ground { network, ..Ground::default() }))
+    let options = vec![LAG.to_owned()];
+    Some(Run::start_on(Ground { network, options, ..Ground::default() }))
 }
 
 impl Run {

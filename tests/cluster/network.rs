@@ -172,8 +172,9 @@ impl Network {
         }
     }
 
-    /// Of what `id` hears of the other brokers, so much is lost.
+    /// Of what `id` hears of the other brokers, so much is lost; all of it would be another word.
     pub(crate) fn lose(&self, id: i32, percent: u8) {
+        assert!(percent < 100);
         for other in self.others(id) {
             let from = self.address(other);
             let rule = format!("add rule ip lab in ip saddr {from} numgen random mod 100 < {percent} drop");
@@ -230,7 +231,7 @@ fn a_network_is_cut_and_healed_and_leaves_nothing() {
     network.isolate(1);
     assert_eq!((broker(1, 2), broker(2, 1), client(1)), (SILENT, SILENT, REFUSED));
     network.heal();
-    network.lose(2, 100);
+    network.deafen(2, 1);
     assert_eq!((broker(1, 2), client(1), client(2)), (SILENT, REFUSED, REFUSED));
     network.heal();
     network.unplug(1);
