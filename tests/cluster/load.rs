@@ -23,6 +23,8 @@ use crate::{
 const RECORDS_MAX: u64 = 5;
 /// Between two batches of a writer: enough for a few hundred of them, little enough for a machine with other work.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks at the writers' progress.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// Replicas may have to be found dead before a leader can answer.
@@ -113,28 +115,21 @@ impl Load {
     /// The same of some writers.
     #[track_caller]
     pub(crate) fn wait_for_progress_of(&self, writers: &[u32], limit: Duration) -> Duration {
-        let since = Instant::now();
-        // The first answer may be to something that was under way.
-        self.wait_for_answers(writers, 2, limit);
-        since.elapsed()
-    }
-
-    /// Of every writer, so many more than there are now.
-    #[track_caller]
-    pub(crate) fn wait_for_more_batches(&self, count: u64) {
-        let everyone: Vec<u32> = lock(&self.shared.progress).keys().copied().collect();
-        self.wait_for_answers(&everyone, count, PATIENCE);
-    }
-
-    #[track_caller]
-    fn wait_for_answers(&self, writers: &[u32], count: u64, limit: Duration) {
-        let before = lock(&self.shared.progress).clone();
-        wait_for("every writer is answered", limit, || {
+        let (since, before) = (Instant::now(), lock(&self.shared.progress).clone());
+        loop {
             let stuck = self.threads.iter().any(JoinHandle::is_finished);
             assert!(!stuck, "a writer gave up");
-            let now = lock(&self.shared.progress);
-            writers.iter().all(|writer| now[writer] >= before[writer] + count).then_some(())
-        });
+            // The first answer may be to something that was under way.
+            let now = lock(&self.shared.progress).clone();
+            if writers.iter().all(|writer| now[writer] >= before[writer] + 2) {
+                return since.elapsed();
+            }
+            assert!(
+                since.elapsed() < limit,
+                "not all of {writers:?} are answered: {before:?} became {now:?}"
+            );
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// Everything that was sent is acknowledged then.
