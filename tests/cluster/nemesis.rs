@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! NEMESIS_SECONDS=3600 cargo test --release --test cluster nemesis -- --nocapture
-//! NEMESIS_SEED=7 ...        the same faults again, as far as time allows
+//! NEMESIS_SEED=7 ...        draws the same faults again
 //! ```
 
 use std::{
@@ -46,7 +46,7 @@ enum Fault {
 
 use Fault::*;
 
-/// Who goes on during each of them, so that a second one may come on top.
+/// On every machine; the others where there are namespaces.
 const ANYWHERE: &[Fault] =
     &[KillOne, KillTwo, KillAll, Pause, StopInOrder, LoseDisk, ElectPreferred, Reassign];
 const WITH_NETWORK: &[Fault] = &[Isolate, Deafen, Unplug, LoseDatagrams, SlowDown];
