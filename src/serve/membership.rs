@@ -24,10 +24,15 @@ const NO_CONTROLLER_LIMIT: Duration = Duration::from_secs(2);
 /// How long a controller that stops tries to make another broker one.
 const HAND_OVER_LIMIT: Duration = Duration::from_secs(1);
 
+/// A new controller begins all sessions anew, and may be replaced itself while the broker that is gone was the controller.
+const SESSIONS_OF_A_DEAD_BROKER: u32 = 4;
+
 pub struct Membership<D: Disk> {
     control: Rc<Control<D>>,
     registration: RegisterBroker,
     interval: Duration,
+    /// How long another broker of this id may seem to be alive.
+    duplicate_limit: Duration,
     /// Others are there: somebody may fence this broker.
     in_cluster: bool,
     epoch: Cell<i64>,
@@ -38,11 +43,14 @@ pub struct Membership<D: Disk> {
 
 impl<D: Disk> Membership<D> {
     pub fn new(control: Rc<Control<D>>, registration: RegisterBroker, in_cluster: bool) -> Rc<Self> {
-        let interval = control.shard().config().heartbeat_interval();
+        let config = control.shard().config();
+        let interval = config.heartbeat_interval();
+        let duplicate_limit = SESSIONS_OF_A_DEAD_BROKER * config.session_timeout();
         Rc::new(Self {
             control,
             registration,
             interval,
+            duplicate_limit,
             in_cluster,
             epoch: Cell::new(-1),
             leaving: Cell::new(false),
@@ -75,10 +83,18 @@ impl<D: Disk> Membership<D> {
     }
 
     async fn register(&self) -> anyhow::Result<()> {
+        let began = rt::timer::elapsed();
         loop {
             let proposal = Proposal::RegisterBroker(self.registration.clone());
             match self.control.propose(proposal).await {
                 Outcome::RegisterBroker(Ok(())) => break,
+                // One that died, and whose disk this one has not, is alive to the controller until its session ends.
+                Outcome::RegisterBroker(Err(refusal))
+                    if refusal.code == ErrorCode::DuplicateBrokerRegistration
+                        && rt::timer::elapsed() - began < self.duplicate_limit =>
+                {
+                    rt::timer::sleep(self.interval).await;
+                }
                 Outcome::RegisterBroker(Err(refusal)) => {
                     bail!("this broker cannot register: {}", refusal.message)
                 }

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
-    net::TcpStream,
+    net::{TcpStream, ToSocketAddrs},
     time::Duration,
 };
 
@@ -145,10 +145,16 @@ impl Client {
     }
 
     pub(crate) fn try_connect(address: &str) -> Option<Self> {
-        let stream = TcpStream::connect(address).ok()?;
+        Self::try_connect_within(address, PATIENCE)
+    }
+
+    /// Also what is asked later is waited for no longer than `patience`.
+    pub(crate) fn try_connect_within(address: &str, patience: Duration) -> Option<Self> {
+        let address = address.to_socket_addrs().ok()?.next()?;
+        let stream = TcpStream::connect_timeout(&address, patience).ok()?;
         stream.set_nodelay(true).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.set_write_timeout(Some(PATIENCE)).ok()?;
+        stream.set_read_timeout(Some(patience)).ok()?;
+        stream.set_write_timeout(Some(patience)).ok()?;
         Some(Self { stream, next_correlation_id: 1, writer: Writer::new() })
     }
 

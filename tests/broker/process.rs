@@ -24,15 +24,28 @@ const PORTS: std::ops::Range<u16> = 11_000..31_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     pub(crate) data: PathBuf,
+    /// The address that it listens at.
+    pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) shards: u16,
+    /// A network namespace that it lives in.
+    pub(crate) namespace: Option<String>,
+    pub(crate) environment: Vec<(String, String)>,
     /// Further arguments of `serve`.
     pub(crate) more: Vec<String>,
 }
 
 impl Launch {
     pub(crate) fn new(data: &Path) -> Self {
-        let launch = Self { data: data.to_owned(), port: free_port(), shards: 2, more: Vec::new() };
+        let launch = Self {
+            data: data.to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port: free_port(),
+            shards: 2,
+            namespace: None,
+            environment: Vec::new(),
+            more: Vec::new(),
+        };
         // The tests' records are from 2023. A later option wins.
         launch.option("log.retention.ms=-1")
     }
@@ -43,11 +56,17 @@ impl Launch {
     }
 
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace"));
+        let binary = env!("CARGO_BIN_EXE_tailrace");
+        let mut command = Command::new(if self.namespace.is_some() { "nsenter" } else { binary });
+        if let Some(namespace) = &self.namespace {
+            // It becomes the broker: the process is the same.
+            command.arg(format!("--net=/run/netns/{namespace}")).arg(binary);
+        }
+        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
         command.arg("serve").arg("--data").arg(&self.data);
         command.args(["--listen", &self.address(), "--shards", &self.shards.to_string()]).args(&self.more);
         // For whoever looks into a failure: TEST_LOG=replication=debug,info cargo test ...

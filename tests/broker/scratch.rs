@@ -4,7 +4,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// A directory beside the build (not in /tmp, which may have no direct IO). It goes with the test, mounts first.
@@ -47,15 +50,56 @@ impl Scratch {
     /// # Errors
     /// The sentence of `mkfs` or `mount`, where they are missing or not permitted.
     pub(crate) fn small_file_system(&mut self, bytes: u64) -> Result<PathBuf, String> {
-        let image = self.path.join("image");
+        self.file_system("small", FileSystem::Ext4, bytes)
+    }
+
+    /// A file system in an image of its own.
+    ///
+    /// # Errors
+    /// The sentence of `mkfs` or `mount`, where they are missing or not permitted.
+    pub(crate) fn file_system(
+        &mut self,
+        name: &str,
+        kind: FileSystem,
+        bytes: u64,
+    ) -> Result<PathBuf, String> {
+        unmount_leftovers();
+        let image = self.path.join(format!("{name}.image"));
         let file = fs::File::create(&image).expect("the scratch directory is writable");
         file.set_len(bytes).expect("a sparse file");
-        run("mkfs.ext4", &["-q", "-m", "0", text(&image)])?;
-        let place = self.path.join("small");
+        match kind {
+            FileSystem::Ext4 => run("mkfs.ext4", &["-q", "-m", "0", text(&image)])?,
+            FileSystem::Xfs => run("mkfs.xfs", &["-q", text(&image)])?,
+        }
+        let place = self.path.join(name);
         fs::create_dir(&place).expect("the scratch directory is writable");
-        run("mount", &["-o", "loop", text(&image), text(&place)])?;
-        self.mounts.push(place.clone());
+        self.mount(&image, &place)?;
         Ok(place)
+    }
+
+    fn mount(&mut self, image: &Path, place: &Path) -> Result<(), String> {
+        run("mount", &["-o", "loop", text(image), text(place)])?;
+        self.mounts.push(place.to_owned());
+        Ok(())
+    }
+
+    /// As a machine does after a power cut: what the file system noted in its own journal is put right, then it is mounted.
+    ///
+    /// # Panics
+    /// If the file system cannot be repaired without a human.
+    pub(crate) fn mount_again(&mut self, name: &str, kind: FileSystem) {
+        let (image, place) = (self.path.join(format!("{name}.image")), self.path.join(name));
+        // The kernel may still be ending what a killed process had under way.
+        super::wait_for("the file system can be unmounted", super::PATIENCE, || {
+            run("umount", &[text(&place)]).ok()
+        });
+        self.mounts.retain(|mount| *mount != place);
+        if kind == FileSystem::Ext4 {
+            let checked = Command::new("e2fsck").args(["-p", text(&image)]).output().expect("e2fsck runs");
+            let said = String::from_utf8_lossy(&checked.stdout);
+            assert!(matches!(checked.status.code(), Some(0 | 1)), "e2fsck {}: {said}", checked.status);
+        }
+        self.mount(&image, &place).expect("what was mounted before can be mounted");
     }
 }
 
@@ -71,11 +115,37 @@ impl Drop for Scratch {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FileSystem {
+    Ext4,
+    Xfs,
+}
+
+/// What tests that were killed have left mounted. Their process ids are in the names.
+fn unmount_leftovers() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let mounts = fs::read_to_string("/proc/mounts").expect("Linux tells");
+        for place in mounts.lines().filter_map(|line| line.split(' ').nth(1)) {
+            let Ok(below) = Path::new(place).strip_prefix(env!("CARGO_TARGET_TMPDIR")) else { continue };
+            let owner = below.to_str().and_then(|name| name.strip_prefix("bb-")?.split('-').next());
+            let Some(owner) = owner.filter(|pid| !Path::new("/proc").join(pid).exists()) else { continue };
+            // A broker of theirs may still live in it.
+            match run("umount", &["--lazy", place]) {
+                Ok(()) => eprintln!("{place} was left mounted by process {owner}"),
+                Err(why) => eprintln!("{place} stays: {why}"),
+            }
+        }
+    });
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("the paths of the tests are UTF-8")
 }
 
-fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+/// # Errors
+/// What the program says when it fails, or that there is none.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     let output = Command::new(program).args(arguments).output().map_err(|e| format!("{program}: {e}"))?;
     if output.status.success() {
         return Ok(());

@@ -11,13 +11,18 @@ use std::{
 };
 
 use model::ErrorCode;
-use net::wire::messages::{create_topics, describe_quorum, metadata};
+use net::wire::messages::{
+    alter_partition_reassignments, create_topics, describe_quorum, elect_leaders, metadata,
+};
 
-use crate::broker::{
-    Broker, Client, Launch, PATIENCE, Scratch,
-    client::{code, view},
-    process::free_udp_ports,
-    wait_for,
+use crate::{
+    broker::{
+        Broker, Client, Launch, PATIENCE, Scratch,
+        client::{code, view},
+        process::free_udp_ports,
+        wait_for,
+    },
+    network::Network,
 };
 
 /// One cluster at a time: the machine's cores are few, and brokers that starve lose their sessions.
@@ -35,8 +40,30 @@ pub(crate) struct Cluster {
     launches: BTreeMap<i32, Launch>,
     voters: String,
     options: Vec<String>,
+    ground: Ground,
     scratch: Scratch,
     _turn: MutexGuard<'static, ()>,
+}
+
+/// What a cluster stands on, where that is not what every test has.
+#[derive(Default)]
+pub(crate) struct Ground {
+    /// Each broker in a namespace of its own.
+    pub(crate) network: Option<Network>,
+    /// Directories of some brokers.
+    pub(crate) data: BTreeMap<i32, PathBuf>,
+    pub(crate) environment: BTreeMap<i32, Environment>,
+    /// In which certificates are made.
+    pub(crate) of_certificates: Environment,
+    pub(crate) options: Vec<String>,
+}
+
+pub(crate) type Environment = Vec<(String, String)>;
+
+impl Ground {
+    fn host(&self, id: i32) -> String {
+        self.network.as_ref().map_or("127.0.0.1".to_owned(), |network| network.address(id))
+    }
 }
 
 /// A partition as one broker's Metadata shows it.
@@ -51,8 +78,9 @@ pub(crate) struct Partition {
 
 /// `tailrace cert` with these arguments.
 #[track_caller]
-fn make_certificate(args: &[&str]) {
+fn make_certificate(args: &[&str], environment: &[(String, String)]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tailrace"));
+    command.envs(environment.iter().map(|(key, value)| (key, value)));
     let output = command.arg("cert").args(args).output().expect("the binary runs");
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -63,38 +91,54 @@ fn text(path: &Path) -> &str {
 
 /// A CA in `dir`, which makes itself a new cluster.
 pub(crate) fn make_authority(dir: &Path) {
-    make_certificate(&["ca", "--dir", text(dir)]);
+    make_authority_in(&[], dir);
+}
+
+fn make_authority_in(environment: &[(String, String)], dir: &Path) {
+    make_certificate(&["ca", "--dir", text(dir)], environment);
 }
 
 pub(crate) fn issue(ca: &Path, id: i32, out: &Path) {
-    make_certificate(&["node", "--ca", text(ca), "--id", &id.to_string(), "--out", text(out)]);
+    issue_in(&[], ca, id, out);
+}
+
+fn issue_in(environment: &[(String, String)], ca: &Path, id: i32, out: &Path) {
+    let args = ["node", "--ca", text(ca), "--id", &id.to_string(), "--out", text(out)];
+    make_certificate(&args, environment);
 }
 
 impl Cluster {
     /// Three brokers, of one, two and one shards.
     pub(crate) fn start() -> Self {
-        Self::start_with(|_| Vec::new())
+        Self::start_on(Ground::default())
+    }
+
+    pub(crate) fn start_on(ground: Ground) -> Self {
+        Self::start_with(ground, |_| Vec::new())
     }
 
     /// The same, with options that each of them has besides.
-    pub(crate) fn start_with(options_of: impl Fn(i32) -> Vec<String>) -> Self {
+    pub(crate) fn start_with(ground: Ground, options_of: impl Fn(i32) -> Vec<String>) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let scratch = Scratch::new();
-        make_authority(&scratch.path().join("ca"));
+        make_authority_in(&ground.of_certificates, &scratch.path().join("ca"));
         let ports: BTreeMap<i32, u16> = (1..=3).map(|id| (id, free_udp_ports(SHARDS_MAX))).collect();
-        let voters: Vec<String> = ports.iter().map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
+        let voters: Vec<String> =
+            ports.iter().map(|(&id, port)| format!("{id}@{}:{port}", ground.host(id))).collect();
         let options =
             ["default.replication.factor=3", "min.insync.replicas=2", "group.initial.rebalance.delay.ms=0"];
         let mut cluster = Self {
             brokers: BTreeMap::new(),
             launches: BTreeMap::new(),
             voters: voters.join(","),
-            options: options.map(str::to_owned).to_vec(),
+            options: options.map(str::to_owned).into_iter().chain(ground.options.clone()).collect(),
+            ground,
             scratch,
             _turn: turn,
         };
         for id in 1..=3 {
-            issue(&cluster.ca(), id, &cluster.certificates(id));
+            let made_in = &cluster.ground.of_certificates;
+            issue_in(made_in, &cluster.ca(), id, &cluster.certificates(id));
             let mut launch = cluster.launch(id, &cluster.certificates(id));
             launch.shards = if id == 2 { 2 } else { 1 };
             launch = options_of(id).iter().fold(launch, |launch, option| launch.option(option));
@@ -118,8 +162,12 @@ impl Cluster {
 
     /// How broker `id` would be started with these certificates.
     pub(crate) fn launch(&self, id: i32, certificates: &Path) -> Launch {
-        let mut launch = Launch::new(&self.path(&format!("data-{id}")));
+        let data = self.ground.data.get(&id).cloned();
+        let mut launch = Launch::new(&data.unwrap_or_else(|| self.path(&format!("data-{id}"))));
         launch.shards = 1;
+        launch.host = self.ground.host(id);
+        launch.namespace = self.ground.network.as_ref().map(|network| network.namespace(id));
+        launch.environment = self.ground.environment.get(&id).cloned().unwrap_or_default();
         let named = [
             format!("node.id={id}"),
             format!("controller.quorum.voters={}", self.voters),
@@ -127,7 +175,7 @@ impl Cluster {
         ];
         let is_voter = id <= 3;
         let listener =
-            (!is_voter).then(|| format!("cluster.listener=127.0.0.1:{}", free_udp_ports(SHARDS_MAX)));
+            (!is_voter).then(|| format!("cluster.listener={}:{}", launch.host, free_udp_ports(SHARDS_MAX)));
         named
             .iter()
             .chain(&listener)
@@ -172,6 +220,15 @@ impl Cluster {
         self.broker_mut(id).stop();
     }
 
+    /// Of one that was told to stop, or was killed already.
+    pub(crate) fn wait_until_ended(&mut self, id: i32) {
+        let broker = self.broker_mut(id);
+        if broker.was_started() {
+            let status = broker.wait_for_exit(PATIENCE);
+            assert!(status.success(), "broker {id} did not stop in order: {status}");
+        }
+    }
+
     /// In order and at once, so that none waits for another to take over.
     pub(crate) fn stop_all(&mut self) {
         let running = self.running();
@@ -197,6 +254,11 @@ impl Cluster {
     /// Where clients reach the brokers, dead or alive.
     pub(crate) fn addresses(&self) -> BTreeMap<i32, String> {
         self.launches.iter().map(|(&id, launch)| (id, launch.address())).collect()
+    }
+
+    /// If it is not the machine's own.
+    pub(crate) fn network(&self) -> Option<&Network> {
+        self.ground.network.as_ref()
     }
 
     /// To a broker that answers.
@@ -238,7 +300,11 @@ impl Cluster {
     /// From its next start on, other brokers reach it elsewhere; it alone is told.
     pub(crate) fn move_listener(&mut self, id: i32) {
         let launch = self.launches.remove(&id).expect("a broker of this cluster");
-        let moved = launch.option(&format!("cluster.listener=127.0.0.1:{}", free_udp_ports(SHARDS_MAX)));
+        let moved = launch.option(&format!(
+            "cluster.listener={}:{}",
+            self.ground.host(id),
+            free_udp_ports(SHARDS_MAX)
+        ));
         self.broker_mut(id).launch = moved.clone();
         self.launches.insert(id, moved);
     }
@@ -248,32 +314,93 @@ impl Cluster {
         fs::remove_dir_all(&self.launches[&id].data).expect("a broker that is down has a folder");
     }
 
+    /// Once the controller takes it: the replicas of a partition, the preferred leader first.
+    pub(crate) fn reassign(&self, topic: &str, partition: i32, replicas: &[i32]) {
+        wait_for("a partition is reassigned", PATIENCE, || {
+            try_reassign(&mut self.client(), topic, partition, replicas)
+        });
+    }
+
+    /// What each partition prefers, where that can be done.
+    pub(crate) fn elect_preferred(&self) {
+        let request = elect_leaders::Request { election_type: 0, topic_partitions: None, timeout_ms: 5_000 };
+        wait_for("leaders are elected", PATIENCE, || {
+            let mut client = self.client();
+            let sent = client.try_send(2, &request).ok()?;
+            let answer = client.try_receive(sent).ok()?;
+            retriable_or_none(code(view!(elect_leaders, answer).error_code))
+        });
+    }
+
     /// As the first broker that answers shows them.
     pub(crate) fn partitions(&self, topic: &str) -> Vec<Partition> {
         partitions(&mut self.client(), topic).unwrap_or_default()
     }
 
-    /// Returns when every replica of the topic is in sync; answers the partitions.
+    /// Returns when so many replicas of each partition are in sync, whichever running broker is asked: one that was cut
+    /// off believes that nothing has happened. Answers the partitions as the broker sees them that knows the latest epochs.
     #[track_caller]
     pub(crate) fn wait_for_isr(&self, topic: &str, count: usize) -> Vec<Partition> {
-        let mut seen = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            seen = partitions(&mut self.client(), topic).unwrap_or(seen);
+            let seen = self.views(topic);
             let whole = |p: &Partition| p.isr.len() >= count && p.leader.is_some();
-            if !seen.is_empty() && seen.iter().all(whole) {
-                return seen;
+            if seen.values().all(|view| !view.is_empty() && view.iter().all(whole)) {
+                let newest = seen.into_values().max_by_key(|view| view.iter().map(|p| p.epoch).sum::<i32>());
+                return newest.expect("a broker runs");
             }
             thread::sleep(LOOK_AGAIN);
             assert!(Instant::now() < deadline, "not all replicas of {topic} are in sync: {seen:?}");
         }
     }
+
+    /// What each running broker says; nothing for one that does not answer.
+    fn views(&self, topic: &str) -> BTreeMap<i32, Vec<Partition>> {
+        let view = |id| partitions(&mut try_client(&self.launches[&id].address())?, topic).ok();
+        self.running().into_iter().map(|id| (id, view(id).unwrap_or_default())).collect()
+    }
+}
+
+fn try_reassign(client: &mut Client, topic: &str, partition: i32, replicas: &[i32]) -> Option<()> {
+    let asked = alter_partition_reassignments::ReassignablePartition {
+        partition_index: partition,
+        replicas: Some(replicas.to_vec()),
+    };
+    let topic = alter_partition_reassignments::ReassignableTopic {
+        name: topic.to_owned().into(),
+        partitions: vec![asked],
+    };
+    let request = alter_partition_reassignments::Request {
+        topics: vec![topic],
+        timeout_ms: 5_000,
+        ..Default::default()
+    };
+    let sent = client.try_send(0, &request).ok()?;
+    let answer = client.try_receive(sent).ok()?;
+    let view = view!(alter_partition_reassignments, answer);
+    let result = view.responses.iter().flat_map(|topic| topic.partitions.iter()).next();
+    let result = result.map_or(view.error_code, |partition| partition.error_code);
+    retriable_or_none(code(result))
+}
+
+fn retriable_or_none(code: ErrorCode) -> Option<()> {
+    match code {
+        ErrorCode::None => Some(()),
+        code if code.is_retriable() => None,
+        code => panic!("{code:?}"),
+    }
 }
 
 pub(crate) fn try_client(address: &str) -> Option<Client> {
-    let client = Client::try_connect(address)?;
-    client.set_patience(ANSWER_LIMIT);
-    Some(client)
+    Client::try_connect_within(address, ANSWER_LIMIT)
+}
+
+/// As the broker says that knows the latest epoch.
+pub(crate) fn find_leader(addresses: &BTreeMap<i32, String>, topic: &str, partition: i32) -> Option<Client> {
+    let ask = |address: &String| partitions(&mut try_client(address)?, topic).ok();
+    let known = addresses.values().filter_map(ask).flatten();
+    let newest = known.filter(|p| p.index == partition).max_by_key(|p| p.epoch)?;
+    try_client(&addresses[&newest.leader?])
 }
 
 pub(crate) fn members(client: &mut Client) -> io::Result<Vec<i32>> {

@@ -1,101 +1,11 @@
 //! Faults under load. After each: everything acknowledged is where it was said to be, once, on every replica.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use crate::{
     broker::client::FetchAt,
-    check::{self, Contents, Value},
-    cluster::Cluster,
-    load::Load,
-    watch::Watch,
+    run::{PARTITIONS, Run, TOPIC},
 };
-
-const TOPIC: &str = "t";
-const PARTITIONS: i32 = 3;
-/// Others must lead by then.
-const FAIL_OVER: Duration = Duration::from_secs(10);
-
-/// A cluster with a topic that is written and watched.
-struct Run {
-    cluster: Cluster,
-    load: Load,
-    watch: Watch,
-}
-
-impl Run {
-    fn start() -> Self {
-        let cluster = Cluster::start();
-        cluster.create_topic(TOPIC, PARTITIONS, 3);
-        cluster.wait_for_isr(TOPIC, 3);
-        let load = Load::start(&cluster, TOPIC, PARTITIONS);
-        let watch = Watch::start(&cluster, TOPIC, PARTITIONS, load.shared.clone());
-        load.wait_for_batches(50);
-        Self { cluster, load, watch }
-    }
-
-    fn wait_for_progress(&self) {
-        let took = self.load.wait_for_progress(FAIL_OVER);
-        println!("written again after {} ms", took.as_millis());
-    }
-
-    fn leader(&self, partition: i32) -> i32 {
-        let partitions = self.cluster.wait_for_isr(TOPIC, 1);
-        partitions[partition as usize].leader.expect("it has one")
-    }
-
-    /// Everything heals, and is judged.
-    #[track_caller]
-    fn end(mut self) {
-        let history = self.load.end();
-        self.cluster.wait_for_isr(TOPIC, 3);
-        let mut complaints = self.watch.end();
-        let contents = read(&self.cluster);
-        complaints.extend(check::judge(&history, &contents));
-        let records: usize = contents.values().map(Vec::len).sum();
-        println!("{} batches were acknowledged, {records} records are there", history.acknowledged.len());
-        self.cluster.stop_all();
-        complaints.extend(differences(&self.cluster));
-        assert!(complaints.is_empty(), "{}", complaints.join("\n"));
-    }
-}
-
-/// All partitions, from their leaders.
-fn read(cluster: &Cluster) -> Contents {
-    let mut contents = Contents::new();
-    for partition in cluster.wait_for_isr(TOPIC, 3) {
-        let leader = partition.leader.expect("it has one");
-        let records = cluster.broker(leader).client().read_from(TOPIC, partition.index, 0);
-        let value = |text: &str| Value::parse(text).unwrap_or_else(|| panic!("nobody wrote {text}"));
-        let records = records.iter().map(|record| (record.offset, value(record.text()))).collect();
-        contents.insert(partition.index, records);
-    }
-    contents
-}
-
-/// What the replicas have on their disks, once all are stopped: the same bytes.
-fn differences(cluster: &Cluster) -> Vec<String> {
-    let mut complaints = Vec::new();
-    for partition in 0..PARTITIONS {
-        let logs = [1, 2, 3].map(|id| {
-            let entries = fs::read_dir(cluster.broker(id).folder(TOPIC, partition)).expect("a replica");
-            let paths = entries.map(|entry| entry.expect("a file").path());
-            let mut segments: Vec<_> =
-                paths.filter(|path| path.extension().is_some_and(|e| e == "log")).collect();
-            segments.sort();
-            segments.iter().flat_map(|path| fs::read(path).expect("a segment")).collect::<Vec<u8>>()
-        });
-        for (id, log) in [2, 3].into_iter().zip(&logs[1..]) {
-            if *log != logs[0] {
-                let same = log.iter().zip(&logs[0]).take_while(|(a, b)| a == b).count();
-                let (a, b) = (logs[0].len(), log.len());
-                complaints.push(format!(
-                    "partition {partition}: brokers 1 and {id} differ from byte {same} on, of {a} and {b}"
-                ));
-            }
-        }
-    }
-    complaints
-}
 
 #[test]
 fn killed_leaders_are_replaced_and_nothing_is_lost() {

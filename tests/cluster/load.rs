@@ -17,12 +17,14 @@ use model::{ErrorCode, batch::record::Producer};
 use crate::{
     broker::{Client, PATIENCE, batch, wait_for},
     check::{Acknowledged, History, Value},
-    cluster::{Cluster, partitions, try_client},
+    cluster::{Cluster, find_leader},
 };
 
 const RECORDS_MAX: u64 = 5;
 /// Between two batches of a writer: enough for a few hundred of them, little enough for a machine with other work.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks at the writers' progress.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// Replicas may have to be found dead before a leader can answer.
@@ -41,6 +43,11 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn end(&self, partition: i32) -> i64 {
         lock(&self.ends).get(&partition).copied().unwrap_or(0)
+    }
+
+    /// Records, of all writers.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        lock(&self.history).acknowledged.iter().map(|ack| ack.count).sum()
     }
 
     fn note(&self, ack: Acknowledged) {
@@ -101,15 +108,28 @@ impl Load {
     /// Returns when every writer was answered for something that it sent after this call; says how long that took.
     #[track_caller]
     pub(crate) fn wait_for_progress(&self, limit: Duration) -> Duration {
+        let everyone: Vec<u32> = lock(&self.shared.progress).keys().copied().collect();
+        self.wait_for_progress_of(&everyone, limit)
+    }
+
+    /// The same of some writers.
+    #[track_caller]
+    pub(crate) fn wait_for_progress_of(&self, writers: &[u32], limit: Duration) -> Duration {
         let (since, before) = (Instant::now(), lock(&self.shared.progress).clone());
-        wait_for("every writer is answered", limit, || {
+        loop {
             let stuck = self.threads.iter().any(JoinHandle::is_finished);
             assert!(!stuck, "a writer gave up");
             // The first answer may be to something that was under way.
-            let now = lock(&self.shared.progress);
-            before.iter().all(|(writer, count)| now[writer] >= count + 2).then_some(())
-        });
-        since.elapsed()
+            let now = lock(&self.shared.progress).clone();
+            if writers.iter().all(|writer| now[writer] >= before[writer] + 2) {
+                return since.elapsed();
+            }
+            assert!(
+                since.elapsed() < limit,
+                "not all of {writers:?} are answered: {before:?} became {now:?}"
+            );
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// Everything that was sent is acknowledged then.
@@ -195,12 +215,8 @@ impl Writer {
         Ok(told)
     }
 
-    /// As the broker says that knows the latest epoch.
     fn find_leader(&self) -> Option<Client> {
-        let ask = |address: &String| partitions(&mut try_client(address)?, &self.topic).ok();
-        let answers = self.addresses.values().filter_map(ask).flatten();
-        let newest = answers.filter(|p| p.index == self.partition).max_by_key(|p| p.epoch)?;
-        let client = try_client(&self.addresses[&newest.leader?])?;
+        let client = find_leader(&self.addresses, &self.topic, self.partition)?;
         client.set_patience(ANSWER_LIMIT);
         Some(client)
     }

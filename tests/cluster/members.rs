@@ -61,6 +61,21 @@ fn a_broker_that_moved_is_found() {
     cluster.wait_for_isr("t", 3);
 }
 
+/// To the controller the dead one was still alive, and the one with the new disk ended with a complaint about it.
+#[test]
+fn a_broker_with_another_disk_may_come_before_the_session_of_the_dead_one_is_over() {
+    let mut cluster = Cluster::start();
+    cluster.create_topic("t", 3, 3);
+    cluster.wait_for_isr("t", 3);
+    let controller = cluster.controller();
+    for id in [1 + controller % 3, controller] {
+        cluster.kill(id);
+        cluster.lose_data(id);
+        cluster.restart(id);
+        cluster.wait_for_isr("t", 3);
+    }
+}
+
 #[test]
 fn a_certificate_of_another_broker_is_refused_at_once() {
     let cluster = Cluster::start();

@@ -11,13 +11,13 @@ use model::ErrorCode;
 
 use crate::{
     broker::{FetchAt, PATIENCE, batch::records, batch_of, client::Fetched, skip, wait_for},
-    cluster::{Cluster, must_produce},
+    cluster::{Cluster, Ground, must_produce},
 };
 
 /// Broker 1 stands in rack-1, and so on.
 fn start() -> Cluster {
     let selector = "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector";
-    Cluster::start_with(|id| vec![selector.to_owned(), format!("broker.rack=rack-{id}")])
+    Cluster::start_with(Ground::default(), |id| vec![selector.to_owned(), format!("broker.rack=rack-{id}")])
 }
 
 fn fetch(cluster: &Cluster, broker: i32, rack: &str, offset: i64, wait_ms: i32) -> Fetched {

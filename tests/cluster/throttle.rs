@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     broker::{PATIENCE, batch_of, wait_for},
-    cluster::{Cluster, must_produce},
+    cluster::{Cluster, Ground, must_produce},
 };
 
 const BATCHES: usize = 6;
@@ -32,7 +32,8 @@ fn moves(cluster: &Cluster) -> bool {
 
 #[test]
 fn a_throttled_move_goes_on_as_fast_as_it_may_and_the_throttle_goes_with_it() {
-    let cluster = Cluster::start_with(|_| vec!["replication.quota.window.num=2".to_owned()]);
+    let cluster =
+        Cluster::start_with(Ground::default(), |_| vec!["replication.quota.window.num=2".to_owned()]);
     cluster.create_topic("t", 1, 2);
     let before = cluster.wait_for_isr("t", 2)[0].clone();
     let leader = before.leader.expect("it has one");
