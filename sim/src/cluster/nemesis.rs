@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::{
     Cluster,
     broker::Broker,
-    network::CONTROLLER,
     plan::Bug,
     scheduler::{Owner, WORLD},
 };
@@ -78,7 +77,7 @@ impl Nemesis {
     /// Anything but this one that it speaks with.
     fn other(&mut self, than: Owner) -> Owner {
         loop {
-            let all = self.cluster.brokers.iter().map(|broker| broker.owner()).chain([CONTROLLER, WORLD]);
+            let all = self.cluster.brokers.iter().map(|broker| broker.owner()).chain([WORLD]);
             let all: Vec<Owner> = all.collect();
             let other = self.random.pick(&all);
             if other != than {
@@ -105,7 +104,7 @@ impl Nemesis {
                 self.cut(&[way], lasts);
             }
             Fault::Isolate => {
-                let others = cluster.brokers.iter().map(|broker| broker.owner()).chain([CONTROLLER]);
+                let others = cluster.brokers.iter().map(|broker| broker.owner());
                 let others = others.filter(|other| *other != owner);
                 let ways: Vec<_> = others.flat_map(|other| [(owner, other), (other, owner)]).collect();
                 self.cut(&ways, lasts);
@@ -152,11 +151,12 @@ impl Nemesis {
         self.later(lasts / 2, move |cluster| cluster.start(owner));
     }
 
-    /// One disk at a time: another only when everything is on all replicas again. Some are back at once, and then some
-    /// cannot be reached by a leader that knows the earlier life.
+    /// One disk at a time: another only when everything is on all replicas again, and what the disk counted for in the
+    /// consensus is on the other voters' disks. Some are back at once, and then some cannot be reached by a leader that
+    /// knows the earlier life.
     fn lose_disk(&mut self, broker: &Rc<Broker>, lasts: u64) {
         let cluster = self.cluster.clone();
-        if !broker.runs.get() || !cluster.is_on_all_replicas() {
+        if !broker.runs.get() || !cluster.is_on_all_replicas() || !cluster.voters_agree() {
             return;
         }
         let soon = self.random.one_in(2);
