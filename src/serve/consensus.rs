@@ -520,7 +520,8 @@ impl<D: Disk> Consensus<D> {
         self.snapshotting.set(false);
         let Some(snapshot) = snapshot else { return Ok(Vec::new()) };
         let Snapshot { end, voters, image } = *snapshot;
-        if end.offset <= self.node.borrow().high_watermark() || self.node.borrow().is_leader() {
+        // Another leader may have brought the log there meanwhile.
+        if !self.node.borrow().wants_snapshot(end) {
             return Ok(Vec::new());
         }
         self.persisting.borrow_mut().clear();

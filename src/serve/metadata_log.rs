@@ -9,11 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use coordinator::{
     Image, MetadataRecord,
     controller::names::METADATA_TOPIC,
-    metadata::{Topic, batches},
+    metadata::{LogTail, Topic, batches},
     raft::{Entry, Payload, Position, Voters},
 };
 use engine::{
@@ -52,6 +52,8 @@ pub struct Loaded {
     /// Everything below `start`.
     pub snapshot: Image,
     pub entries: Vec<Entry>,
+    /// Says whether all of the log is to go.
+    pub tail: LogTail,
     committed: Offset,
 }
 
@@ -60,7 +62,7 @@ pub fn load(data_dir: &Path, cluster_id: &str, committed: Offset) -> anyhow::Res
     let dir = data_dir.join(dir_name(METADATA_TOPIC, TopicPartition::METADATA.partition));
     let mut loaded = Loaded::new(cluster_id, committed);
     if let Some(snapshot) = Snapshots::new(data_dir).load(cluster_id)? {
-        loaded.start = snapshot.end;
+        (loaded.start, loaded.tail) = (snapshot.end, LogTail::new(snapshot.end));
         loaded.voters = Some(snapshot.voters);
         loaded.image = snapshot.image.clone();
         loaded.snapshot = snapshot.image;
@@ -101,6 +103,7 @@ impl Loaded {
             removed: BTreeSet::new(),
             perhaps_removed: Vec::new(),
             entries: Vec::new(),
+            tail: LogTail::new(Position::default()),
             committed,
         }
     }
@@ -109,13 +112,8 @@ impl Loaded {
         for batch in BatchView::check_all(bytes) {
             let batch = batch?;
             let entry = batches::entry(&batch)?;
-            let next = self.entries.last().map_or(self.start.offset, Entry::next);
-            if entry.base < next {
-                // The snapshot has it.
+            if !self.tail.takes(&entry)? {
                 continue;
-            }
-            if entry.base > next {
-                bail!("offsets {next} to {} are missing", entry.base);
             }
             if let Payload::Records { bytes, .. } = &entry.payload {
                 for (offset, record) in batches::records(entry.base, bytes)? {

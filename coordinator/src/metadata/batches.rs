@@ -29,6 +29,8 @@ pub enum BadBatch {
     Foreign,
     #[error("the record at offset {0} has no value")]
     NoValue(Offset),
+    #[error("offsets {end} to {base} are missing, or an epoch is")]
+    Gap { end: Offset, base: Offset },
     #[error("a control record {0}")]
     Control(&'static str),
     #[error("control records of type {0} are not understood here")]

@@ -6,6 +6,7 @@ pub mod control_records;
 pub mod delta;
 pub mod features;
 pub mod image;
+pub mod log_tail;
 pub mod partition;
 pub mod record;
 pub mod snapshot;
@@ -16,6 +17,7 @@ pub use broker::Broker;
 pub use delta::ImageDelta;
 pub use features::{FEATURES, Feature};
 pub use image::{BadApply, Image, Topic};
+pub use log_tail::LogTail;
 pub use partition::Partition;
 pub use record::{
     BadRecord, BrokerRecord, BrokerRegistrationRecord, ClientQuotaRecord, ConfigRecord, ConfigResource,

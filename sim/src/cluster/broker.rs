@@ -44,7 +44,7 @@ pub const MIN_INSYNC: usize = 2;
 const IN_SYNC_MS: u64 = 50;
 const LAG_MAX: Duration = Duration::from_millis(400);
 const TICK_MS: u64 = 100;
-const PAGES: usize = 16 << 20;
+const PAGES: usize = 64 << 20;
 
 pub struct Broker {
     pub id: BrokerId,
@@ -234,8 +234,8 @@ impl Broker {
         let (id, config) = (TopicPartition::METADATA, cluster.plan.metadata_log);
         let log = store.open_log(id, METADATA_TOPIC, config, None, runtime.wall()).await;
         let log = log.map_err(|why| why.to_string())?;
-        // The snapshot came from another broker, and the start of its log was not written any more.
-        if log.ends().end < loaded.start.offset {
+        // The snapshot came from another broker, and the log that it replaces was not emptied any more.
+        if log.ends().end < loaded.start.offset || loaded.tail.is_other() {
             store.restart_at(&log, loaded.start.offset).await.map_err(|why| why.to_string())?;
         }
         let state = PartitionState {

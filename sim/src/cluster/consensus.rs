@@ -38,7 +38,7 @@ use crate::{disk::SimDisk, random::Random, world::first_of};
 /// Brokers with these ids vote; another one follows the log.
 pub const VOTERS: std::ops::RangeInclusive<i32> = 1..=3;
 
-const ELECTION_MS: u64 = 250;
+const ELECTION_MS: u64 = 200;
 /// Messages that wait for one other broker.
 const QUEUE_MAX: usize = 1000;
 const PAUSE_FIRST_MS: u64 = 20;
@@ -418,7 +418,8 @@ impl Consensus {
         self.snapshotting.set(false);
         let Some(snapshot) = snapshot else { return Ok(Vec::new()) };
         let Snapshot { end, voters, image } = *snapshot;
-        if end.offset <= self.node.borrow().high_watermark() || self.node.borrow().is_leader() {
+        // Another leader may have brought the log there meanwhile.
+        if !self.node.borrow().wants_snapshot(end) {
             return Ok(Vec::new());
         }
         self.persisting.borrow_mut().clear();

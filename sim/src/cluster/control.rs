@@ -27,7 +27,7 @@ use crate::world::first_of;
 
 pub const TOPIC: &str = "t";
 pub const TOPIC_ID: TopicId = TopicId([9; 16]);
-pub const SESSION: Duration = Duration::from_millis(700);
+pub const SESSION: Duration = Duration::from_millis(500);
 pub const HEARTBEAT_MS: u64 = 100;
 
 const GRACE_HEARTBEATS: u32 = 3;

@@ -10,7 +10,7 @@ use coordinator::{
     Image,
     controller::names::METADATA_TOPIC,
     metadata::{
-        batches,
+        LogTail, batches,
         snapshot_file::{self, Snapshot},
     },
     raft::{Entry, HardState, Payload, Position, Voters},
@@ -40,6 +40,8 @@ pub struct Loaded {
     /// Everything below `start`.
     pub snapshot: Image,
     pub entries: Vec<Entry>,
+    /// Says whether all of the log is to go.
+    pub tail: LogTail,
 }
 
 impl MetadataDisk {
@@ -100,6 +102,7 @@ impl MetadataDisk {
             voters: None,
             snapshot: nothing(),
             entries: vec![],
+            tail: LogTail::new(Position::default()),
         };
         if let Some((end, bytes)) = self.latest_snapshot() {
             let Snapshot { end, voters, image } =
@@ -110,6 +113,7 @@ impl MetadataDisk {
                 voters: Some(voters),
                 snapshot: image,
                 entries: vec![],
+                tail: LogTail::new(end),
             };
         }
         let mut segments: Vec<_> = self
@@ -134,13 +138,8 @@ impl Loaded {
         for batch in BatchView::check_all(bytes) {
             let entry =
                 batches::entry(&batch.map_err(|why| why.to_string())?).map_err(|why| why.to_string())?;
-            let next = self.entries.last().map_or(self.start.offset, Entry::next);
-            if entry.base < next {
-                // The snapshot has it.
+            if !self.tail.takes(&entry).map_err(|why| why.to_string())? {
                 continue;
-            }
-            if entry.base > next {
-                return Err(format!("offsets {next} to {} are missing", entry.base));
             }
             if let Payload::Records { bytes, .. } = &entry.payload {
                 for (offset, record) in batches::records(entry.base, bytes).map_err(|why| why.to_string())? {

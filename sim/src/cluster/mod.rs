@@ -167,9 +167,7 @@ impl Cluster {
             clock.sleep_ms(10).await;
             let image = self.ledger.image();
             let all_here = image.brokers().filter(|broker| broker.is_active()).count() == self.brokers.len();
-            let controllers = self.brokers.iter().filter_map(|broker| broker.life());
-            let controller = controllers.into_iter().find(|life| life.control.consensus().standing().active);
-            if let Some(controller) = controller.filter(|_| all_here) {
+            if let Some(controller) = self.controller().filter(|_| all_here) {
                 controller.control.settle(Proposal::CreateTopic(self.topic())).await;
             }
             assert!(clock.now_us() < PREPARE_MS * 1000, "seed {}: nothing begins", self.seed);
@@ -253,7 +251,7 @@ impl Cluster {
         matches!(self.phase.get(), Phase::Over | Phase::Checked)
     }
 
-    /// What a broker hears of the metadata takes its time.
+    /// What is to become of metadata takes its time.
     pub async fn be_late(&self) {
         let ms = match self.plan.faults.late_metadata && self.phase.get() == Phase::Faults {
             true => self.lateness.borrow_mut().below(800),
@@ -315,9 +313,12 @@ impl Cluster {
         if !self.network.shake_hands(to.0, from.0).await {
             return None;
         }
+        // It is large, and comes in pieces.
+        self.be_late().await;
         let there = self.broker(from.0);
         there.life()?;
         let snapshot = MetadataDisk(there.disk.borrow().clone()).latest_snapshot();
+        self.be_late().await;
         if !self.network.travel(from.0, to.0).await {
             self.network.notice().await;
             return None;
@@ -414,14 +415,21 @@ impl Cluster {
         })
     }
 
+    /// Who decides, of the latest that think so.
+    pub fn controller(&self) -> Option<Rc<Life>> {
+        let lives = self.brokers.iter().filter_map(|broker| broker.life());
+        let active = lives.filter(|life| life.control.consensus().standing().active);
+        active.max_by_key(|life| life.control.consensus().standing().epoch)
+    }
+
     /// Nobody is the controller, or not all know what is committed.
     fn why_undecided(&self) -> Option<String> {
-        let lives: Vec<_> = self.brokers.iter().filter_map(|broker| broker.life()).collect();
-        if !lives.iter().any(|life| life.control.consensus().standing().active) {
+        if self.controller().is_none() {
             return Some("there is no controller".to_owned());
         }
         let offset = self.ledger.image().offset();
-        let behind = lives.iter().find(|life| life.control.published() < offset)?;
+        let lives = self.brokers.iter().filter_map(|broker| broker.life());
+        let behind = lives.into_iter().find(|life| life.control.published() < offset)?;
         let known = behind.control.published();
         Some(format!("broker {} knows {known} of {offset}", behind.control.consensus().id()))
     }

@@ -69,9 +69,23 @@ impl Nemesis {
         all.into_iter().filter(|(on, _)| *on).map(|(_, fault)| fault).collect()
     }
 
+    /// Any, or more often one that matters: the controller, or who leads a partition.
     fn broker(&mut self) -> Rc<Broker> {
-        let at = self.random.index(self.cluster.brokers.len());
-        self.cluster.brokers[at].clone()
+        let brokers = &self.cluster.brokers;
+        let any = brokers[self.random.index(brokers.len())].clone();
+        match self.random.below(4) {
+            0 => self
+                .cluster
+                .controller()
+                .map_or(any, |life| self.cluster.broker(life.control.consensus().id().0).clone()),
+            1 => {
+                let id = self.random.pick(&self.cluster.partitions);
+                let image = self.cluster.ledger.image();
+                let leader = image.partition(id.topic, id.partition).and_then(|placed| placed.leader);
+                leader.map_or(any, |leader| self.cluster.broker(leader.0).clone())
+            }
+            _ => any,
+        }
     }
 
     /// Anything but this one that it speaks with.
@@ -170,7 +184,7 @@ impl Nemesis {
 
     fn draw_clock(&mut self, broker: &Broker) {
         if self.cluster.plan.faults.clocks {
-            broker.clock_percent.set(self.random.between(50, 200));
+            broker.clock_percent.set(self.random.between(60, 170));
             broker.ahead_ms.set(self.random.below(7_200_000) as i64 - 3_600_000);
         }
     }
