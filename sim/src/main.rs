@@ -96,7 +96,7 @@ fn run_stores(&Arguments { seed, count, verbose, .. }: &Arguments) {
 
 fn run_clusters(&Arguments { seed, count, verbose, bug, .. }: &Arguments) {
     let began = Instant::now();
-    let (mut acked, mut read, mut elections, mut lives, mut virtual_ms) = (0, 0, 0, 0, 0);
+    let (mut acked, mut read, mut elections, mut epochs, mut lives, mut virtual_ms) = (0, 0, 0, 0, 0, 0);
     for seed in seed..seed + count {
         if verbose {
             println!("seed {seed}: {:?}", cluster::plan::Plan::draw(seed, bug));
@@ -109,13 +109,14 @@ fn run_clusters(&Arguments { seed, count, verbose, bug, .. }: &Arguments) {
         acked += report.acked;
         read += report.read;
         elections += report.elections;
+        epochs += report.epochs;
         lives += report.lives;
         virtual_ms += report.virtual_ms;
     }
     let seconds = began.elapsed().as_secs_f64();
     println!(
         "{count} seeds in {seconds:.1} s, {:.1} a second: {acked} records acknowledged, {read} read, {elections} \
-         elections, {lives} lives, {} virtual seconds",
+         elections, {epochs} of a controller, {lives} lives, {} virtual seconds",
         count as f64 / seconds,
         virtual_ms / 1000
     );

@@ -21,6 +21,10 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use coordinator::{
     Image, MetadataRecord,
+    metadata::{
+        batches,
+        snapshot_file::{self, Snapshot},
+    },
     raft::{Action, Context, Entry, Message, Node, Payload, PersistId, Position, ProposeError},
 };
 use engine::{AppendError, Disk, Store};
@@ -28,11 +32,7 @@ use model::{BrokerId, LeaderEpoch, Offset};
 use replication::Partition;
 use rt::{notify::Notify, oneshot::Tx};
 
-use super::{
-    metadata_log,
-    metadata_snapshot::{self, Snapshot, Snapshots},
-    quorum_state::QuorumState,
-};
+use super::{metadata_snapshot::Snapshots, quorum_state::QuorumState};
 
 /// Messages that wait for this node. What comes beyond is dropped, as a network may drop it.
 const INBOX_MAX: usize = 10_000;
@@ -349,7 +349,7 @@ impl<D: Disk> Consensus<D> {
             Input::Message(message) => node.receive(message, cx),
             Input::Persisted(id) => node.persisted(id, cx),
             Input::Propose { records, answer } => {
-                let batch = metadata_log::batch(&records, rt::timer::wall());
+                let batch = batches::batch(&records, rt::timer::wall());
                 let count = u32::try_from(records.len()).expect("a request has few records");
                 let (taken, actions) = node.propose(batch.into(), count, cx);
                 match taken {
@@ -407,7 +407,7 @@ impl<D: Disk> Consensus<D> {
         let leader = self.node.borrow().leader().unwrap_or(self.id());
         let mut end = self.partition.log().ends().end;
         for entry in entries {
-            let batch = metadata_log::batch_of_entry(entry, leader, now);
+            let batch = batches::batch_of_entry(entry, leader, now);
             end = loop {
                 match self.store.append_replica(self.partition.log(), &batch, now) {
                     Ok(end) => break end,
@@ -437,7 +437,7 @@ impl<D: Disk> Consensus<D> {
         for entry in self.node.borrow().log().range(self.applied.get(), to) {
             if let Payload::Records { bytes, .. } = &entry.payload {
                 self.bytes_since.set(self.bytes_since.get() + bytes.len());
-                for (offset, record) in metadata_log::records(entry.base, bytes)? {
+                for (offset, record) in batches::records(entry.base, bytes)? {
                     next.apply(offset, &record).context("the metadata log contradicts itself")?;
                 }
             }
@@ -467,7 +467,7 @@ impl<D: Disk> Consensus<D> {
         let now = rt::timer::wall();
         rt::spawn_background(async move {
             let written = rt::blocking_aside(move || {
-                snapshots.write(end, &metadata_snapshot::encode(&image, &voters, end, now))
+                snapshots.write(end, &snapshot_file::encode(&image, &voters, end, now))
             });
             match written.await {
                 Ok(()) => this.push(Input::Snapshotted(end)),
@@ -502,7 +502,7 @@ impl<D: Disk> Consensus<D> {
             let fetched = async {
                 let (end, bytes) = this.outbox.fetch_snapshot(from).await?;
                 let kept = rt::blocking_aside(move || -> anyhow::Result<Snapshot> {
-                    let snapshot = metadata_snapshot::decode(&bytes, end, &cluster_id)?;
+                    let snapshot = snapshot_file::decode(&bytes, end, &cluster_id)?;
                     snapshots.write(end, &bytes)?;
                     Ok(snapshot)
                 });
@@ -520,7 +520,8 @@ impl<D: Disk> Consensus<D> {
         self.snapshotting.set(false);
         let Some(snapshot) = snapshot else { return Ok(Vec::new()) };
         let Snapshot { end, voters, image } = *snapshot;
-        if end.offset <= self.node.borrow().high_watermark() || self.node.borrow().is_leader() {
+        // Another leader may have brought the log there meanwhile.
+        if !self.node.borrow().wants_snapshot(end) {
             return Ok(Vec::new());
         }
         self.persisting.borrow_mut().clear();

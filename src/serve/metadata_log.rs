@@ -9,11 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::Context;
 use coordinator::{
     Image, MetadataRecord,
     controller::names::METADATA_TOPIC,
-    metadata::Topic,
+    metadata::{LogTail, Topic, batches},
     raft::{Entry, Payload, Position, Voters},
 };
 use engine::{
@@ -21,12 +21,9 @@ use engine::{
     index::IndexLimits,
     properties::names::{FileState, SegmentFile, SegmentFileName, dir_name},
 };
-use model::{
-    BatchView, BrokerId, Compression, Offset, Timestamp, TopicId, TopicPartition,
-    batch::record::{Producer, Records, batch_of},
-};
+use model::{BatchView, Offset, TopicId, TopicPartition};
 
-use super::{control_records, metadata_snapshot::Snapshots};
+use super::metadata_snapshot::Snapshots;
 
 /// Small segments, because the log is read as a whole.
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -55,6 +52,8 @@ pub struct Loaded {
     /// Everything below `start`.
     pub snapshot: Image,
     pub entries: Vec<Entry>,
+    /// Says whether all of the log is to go.
+    pub tail: LogTail,
     committed: Offset,
 }
 
@@ -63,7 +62,7 @@ pub fn load(data_dir: &Path, cluster_id: &str, committed: Offset) -> anyhow::Res
     let dir = data_dir.join(dir_name(METADATA_TOPIC, TopicPartition::METADATA.partition));
     let mut loaded = Loaded::new(cluster_id, committed);
     if let Some(snapshot) = Snapshots::new(data_dir).load(cluster_id)? {
-        loaded.start = snapshot.end;
+        (loaded.start, loaded.tail) = (snapshot.end, LogTail::new(snapshot.end));
         loaded.voters = Some(snapshot.voters);
         loaded.image = snapshot.image.clone();
         loaded.snapshot = snapshot.image;
@@ -104,6 +103,7 @@ impl Loaded {
             removed: BTreeSet::new(),
             perhaps_removed: Vec::new(),
             entries: Vec::new(),
+            tail: LogTail::new(Position::default()),
             committed,
         }
     }
@@ -111,26 +111,16 @@ impl Loaded {
     fn take(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         for batch in BatchView::check_all(bytes) {
             let batch = batch?;
-            let header = batch.header();
-            let (base, epoch) = (header.base_offset(), header.leader_epoch());
-            let next = self.entries.last().map_or(self.start.offset, Entry::next);
-            if base < next {
-                // The snapshot has it.
+            let entry = batches::entry(&batch)?;
+            if !self.tail.takes(&entry)? {
                 continue;
             }
-            if base > next {
-                bail!("offsets {next} to {base} are missing");
-            }
-            let payload = if header.is_control() {
-                control_records::read(&batch)?
-            } else {
-                let bytes: Arc<[u8]> = batch.bytes().into();
-                for (offset, record) in records(base, &bytes)? {
+            if let Payload::Records { bytes, .. } = &entry.payload {
+                for (offset, record) in batches::records(entry.base, bytes)? {
                     self.apply(offset, &record)?;
                 }
-                Payload::Records { bytes, count: header.record_count().unsigned_abs() }
-            };
-            self.entries.push(Entry { base, epoch, payload });
+            }
+            self.entries.push(entry);
         }
         Ok(())
     }
@@ -147,42 +137,6 @@ impl Loaded {
     }
 }
 
-/// The records of one batch, of which the first has offset `base`.
-pub fn records(base: Offset, batch: &[u8]) -> anyhow::Result<Vec<(Offset, MetadataRecord)>> {
-    let batch = BatchView::check(batch)?;
-    let header = batch.header();
-    if header.is_control() || header.compression() != Ok(Compression::None) {
-        bail!("it was written by Apache Kafka's controller, whose records are not understood here");
-    }
-    let mut records = Vec::new();
-    for record in Records::new(batch.payload(), header.record_count()) {
-        let record = record?;
-        let offset = base + i64::from(record.offset_delta);
-        let value = record.value.ok_or_else(|| anyhow!("the record at offset {offset} has no value"))?;
-        records.push((offset, MetadataRecord::decode(value)?));
-    }
-    Ok(records)
-}
-
-/// The entry as it stands in the log: with its offset and its epoch, which `leader` led.
-pub fn batch_of_entry(entry: &Entry, leader: BrokerId, now: Timestamp) -> Vec<u8> {
-    let mut bytes = match &entry.payload {
-        Payload::Records { bytes, .. } => bytes.to_vec(),
-        Payload::LeaderChange => control_records::leader_change(leader, now),
-        Payload::Voters(voters) => control_records::voters(voters, now),
-    };
-    model::batch::stamp(&mut bytes, entry.base, entry.epoch);
-    bytes
-}
-
-/// One batch: the records are there together or not at all.
-pub fn batch(records: &[MetadataRecord], now: Timestamp) -> Vec<u8> {
-    assert!(!records.is_empty());
-    let values: Vec<Vec<u8>> = records.iter().map(MetadataRecord::encode).collect();
-    let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
-    batch_of(0, now.0, Producer::NONE, &values)
-}
-
 /// The image with `records`, of which the first has offset `base`.
 pub fn applied(image: &Image, base: Offset, records: &[MetadataRecord]) -> Image {
     let mut next = image.clone();
@@ -195,6 +149,10 @@ pub fn applied(image: &Image, base: Offset, records: &[MetadataRecord]) -> Image
 #[cfg(test)]
 mod tests {
     use coordinator::metadata::{RemoveTopicRecord, TopicRecord};
+    use model::{
+        Timestamp,
+        batch::record::{Producer, batch_of},
+    };
 
     use super::*;
     use crate::scratch::Scratch;
@@ -204,7 +162,7 @@ mod tests {
     }
 
     fn stamped(base: i64, records: &[MetadataRecord]) -> Vec<u8> {
-        let mut bytes = batch(records, Timestamp(1000));
+        let mut bytes = batches::batch(records, Timestamp(1000));
         bytes[..8].copy_from_slice(&base.to_be_bytes());
         bytes
     }

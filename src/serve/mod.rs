@@ -36,7 +36,6 @@ mod checkpoints;
 mod cleaner;
 mod consensus;
 mod control;
-mod control_records;
 mod housekeeping;
 mod in_sync;
 mod membership;

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use coordinator::{controller::names::METADATA_TOPIC, raft::HardState};
 use engine::properties::names::dir_name;
-use model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use model::{Offset, TopicPartition};
 
 const FILE: &str = "quorum-state";
 /// What was known to be committed a moment ago: a hint, for the start.
@@ -31,7 +31,7 @@ impl QuorumState {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HardState::default()),
             text => text.with_context(|| format!("cannot read {}", path.display()))?,
         };
-        parse(&text).ok_or_else(|| {
+        HardState::parse(&text).ok_or_else(|| {
             anyhow!(
                 "{} is damaged, and without it this broker might vote twice; restore the file from a backup, or remove \
                  this broker from the voters, empty its data directory and add it again",
@@ -58,7 +58,7 @@ impl QuorumState {
         fs::create_dir_all(&self.0)?;
         let next = self.0.join("quorum-state.tmp");
         let mut file = File::create(&next)?;
-        file.write_all(format(state).as_bytes())?;
+        file.write_all(state.to_text().as_bytes())?;
         file.sync_all()?;
         fs::rename(&next, self.0.join(FILE))?;
         File::open(&self.0)?.sync_all()?;
@@ -70,33 +70,10 @@ impl QuorumState {
     }
 }
 
-fn format(state: HardState) -> String {
-    let voted = state.voted_for.map_or(-1, |voted| voted.0);
-    format!(
-        "{{\"leaderId\":-1,\"leaderEpoch\":{},\"votedId\":{voted},\"votedDirectoryId\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"data_version\":1}}",
-        state.epoch.0
-    )
-}
-
-fn parse(text: &str) -> Option<HardState> {
-    let epoch = number(text, "leaderEpoch")?;
-    let voted = number(text, "votedId")?;
-    let voted_for = (voted >= 0).then_some(BrokerId(voted));
-    (epoch >= 0).then_some(HardState { epoch: LeaderEpoch(epoch), voted_for })
-}
-
-/// The value of one key of a flat object of numbers and texts, the only kind there is here.
-fn number(text: &str, key: &str) -> Option<i32> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let pair = |pair: &str| {
-        let (name, value) = pair.split_once(':')?;
-        (name.trim().trim_matches('"') == key).then(|| value.trim().parse().ok())
-    };
-    inner.split(',').find_map(pair)?
-}
-
 #[cfg(test)]
 mod tests {
+    use model::{BrokerId, LeaderEpoch};
+
     use super::*;
     use crate::scratch::Scratch;
 

@@ -197,8 +197,8 @@ async fn begin(
     process.set_recovered(log_starts, cleaned, damaged);
     let store = start_store(process, shard, disk).await?;
     let log = metadata_log::open(&store).await?;
-    // The snapshot came from another broker, and the start of its log was not written any more.
-    if log.ends().end < loaded.start.offset {
+    // The snapshot came from another broker, and the log that it replaces was not emptied any more.
+    if log.ends().end < loaded.start.offset || loaded.tail.is_other() {
         let emptied = store.restart_at(&log, loaded.start.offset).await;
         emptied.map_err(|error| anyhow!("the metadata log cannot begin anew: {error}"))?;
     }

@@ -3,16 +3,10 @@
 use model::{BrokerId, LeaderEpoch, Offset};
 
 use super::{
+    hard_state::HardState,
     log::{Entry, PersistId, Position},
     message::Message,
 };
-
-/// What a node must remember besides its log: without it, it could vote twice in one epoch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct HardState {
-    pub epoch: LeaderEpoch,
-    pub voted_for: Option<BrokerId>,
-}
 
 /// A question whether this node leads, at some moment after it was asked. The edge makes them up, never one twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

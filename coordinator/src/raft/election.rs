@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use model::{BrokerId, LeaderEpoch};
 
 use super::{
-    actions::{Action, HardState},
+    actions::Action,
+    hard_state::HardState,
     leading::Leading,
     log::{Payload, Position},
     message::Body,

@@ -95,20 +95,28 @@ impl Node {
     }
 
     pub(super) fn take_snapshot(&mut self, from: BrokerId, id: Position, actions: &mut Vec<Action>) {
-        if id.offset <= self.high_watermark {
-            self.verified = self.verified.max(self.high_watermark);
+        if !self.wants_snapshot(id) {
+            // What a snapshot has is committed, and logs that share its end are equal before it.
+            self.verified = self.verified.max(self.high_watermark).max(id.offset);
+            self.committed_up_to(id.offset.min(self.acknowledged()), actions);
             return self.answer(actions);
         }
         actions.push(Action::FetchSnapshot { from, id });
         self.send(from, Body::Installing { round: self.last_round }, actions);
     }
 
+    /// Whether a snapshot that ends at this position would bring anything. A log that got there by itself must stay as it is:
+    /// what it has behind that position may be acknowledged, and counted on.
+    pub fn wants_snapshot(&self, id: Position) -> bool {
+        let has_it = id.offset <= self.high_watermark || self.log.epoch_before(id.offset) == Some(id.epoch);
+        !has_it && !self.is_leader()
+    }
+
     /// A snapshot that ends at this position is durable, with the voters it names. The log on the disk is empty then.
-    /// What was fetched for nothing, because the log got there by itself, must not come here.
+    /// What was fetched for nothing must not come here.
     pub fn installed(&mut self, id: Position, voters: Voters, cx: Context) -> Vec<Action> {
         let mut actions = Vec::new();
-        assert!(id.offset > self.high_watermark, "a snapshot takes nobody back");
-        assert!(!self.is_leader(), "who leads has it all");
+        assert!(self.wants_snapshot(id), "a snapshot takes nobody back");
         // Who sent it may be an epoch ahead of who told of it.
         if id.epoch > self.epoch() {
             self.enter(id.epoch, None, cx, &mut actions);

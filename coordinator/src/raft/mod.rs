@@ -13,6 +13,7 @@ pub mod codec;
 mod config;
 mod election;
 mod following;
+mod hard_state;
 mod leading;
 mod log;
 mod membership;
@@ -24,8 +25,9 @@ mod quorum;
 #[cfg(test)]
 mod tests;
 
-pub use actions::{Action, HardState, ReadId};
+pub use actions::{Action, ReadId};
 pub use config::RaftConfig;
+pub use hard_state::HardState;
 pub use leading::{ProposeError, Replica};
 pub use log::{Entry, Log, Payload, PersistId, Position};
 pub use message::{Body, Message, Round};

@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use model::{BrokerId, LeaderEpoch, Millis, Offset};
 
 use super::{
-    actions::{Action, HardState},
+    actions::Action,
     config::RaftConfig,
+    hard_state::HardState,
     leading::Leading,
     log::{Entry, Log, PersistId, Position},
     message::{Body, Message, Round},

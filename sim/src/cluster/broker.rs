@@ -13,35 +13,38 @@ use std::{
 
 use coordinator::{
     Image,
-    controller::{AlterPartition, Heartbeat, IsrMember, PartitionIsr, RegisterBroker},
+    controller::{AlterPartition, Heartbeat, IsrMember, PartitionIsr, RegisterBroker, names::METADATA_TOPIC},
     metadata::{Endpoint, Partition as Placed, PeerAddress, SecurityProtocol},
 };
 use engine::{Store, StoreOptions, journal, recovery::Recovery};
-use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, ShardId, TopicPartition};
+use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionIndex, ShardId, TopicPartition};
 use replication::{
     AppendRules, Isolation, Mark, Need, Partition, PartitionError, PartitionState, PartitionTable, Place,
     ReadFrom, Runtime, Serves, Ticket, Woken,
     stream::{Dial, NoLane, Replicator},
     transport::Lane,
 };
-use rt::{notify::Notify, oneshot::Tx, pages::PagePool};
+use rt::{oneshot::Tx, pages::PagePool};
 
 use super::{
     Cluster,
     auditor::{Found, records_of},
-    control::{MIN_INSYNC, TOPIC},
+    consensus::{Consensus, Parts},
+    control::{Control, HEARTBEAT_MS, Outcome, Proposal, TOPIC},
+    metadata_disk::{Loaded, MetadataDisk},
     plan::Bug,
     runtime::BrokerRuntime,
     scheduler::Owner,
 };
-use crate::{disk::SimDisk, world::first_of};
+use crate::{disk::SimDisk, random::Random, world::first_of};
 
-const DATA: &str = "/data";
-const HEARTBEAT_MS: u64 = 100;
+pub const DATA: &str = "/data";
+pub const CLUSTER_ID: &str = "c";
+pub const MIN_INSYNC: usize = 2;
 const IN_SYNC_MS: u64 = 50;
 const LAG_MAX: Duration = Duration::from_millis(400);
 const TICK_MS: u64 = 100;
-const PAGES: usize = 16 << 20;
+const PAGES: usize = 64 << 20;
 
 pub struct Broker {
     pub id: BrokerId,
@@ -52,11 +55,12 @@ pub struct Broker {
     lives: Cell<u8>,
     /// Of the disk: another one for another disk.
     pub directory: Cell<[u8; 16]>,
-    /// What the last life knew of the metadata.
-    pub known: RefCell<Arc<Image>>,
     pub clock_percent: Cell<u64>,
     pub ahead_ms: Cell<i64>,
 }
+
+/// Where logs begin that lost their first records.
+type LogStarts = BTreeMap<TopicPartition, Option<Offset>>;
 
 /// From a start to the end, however it comes.
 pub struct Life {
@@ -64,11 +68,12 @@ pub struct Life {
     pub store: Rc<Store<SimDisk>>,
     pub table: Rc<PartitionTable<SimDisk>>,
     replicator: Replicator<SimDisk>,
+    pub control: Rc<Control>,
+    /// What this broker acts on.
     pub image: RefCell<Arc<Image>>,
-    followed: Notify,
     incarnation: [u8; 16],
     epoch: Cell<i64>,
-    starts: BTreeMap<TopicPartition, Option<Offset>>,
+    starts: LogStarts,
     waiting: RefCell<BTreeMap<Ticket, Tx<Woken>>>,
 }
 
@@ -104,7 +109,6 @@ impl Broker {
             runs: Cell::new(false),
             lives: Cell::new(0),
             directory: Cell::new([id.0 as u8; 16]),
-            known: RefCell::new(Arc::new(Image::new("c"))),
             clock_percent: Cell::new(100),
             ahead_ms: Cell::new(0),
         })
@@ -130,8 +134,6 @@ impl Broker {
         if !hidden {
             let [first, ..] = self.directory.get();
             self.directory.set([first.wrapping_add(100); 16]);
-            // The metadata log was on it too.
-            self.known.replace(Arc::new(Image::new("c")));
         }
     }
 
@@ -148,12 +150,12 @@ impl Broker {
         let life = self.begin(&cluster, incarnation, Rc::new(runtime)).await;
         let life = life.unwrap_or_else(|why| panic!("seed {}: broker {}: {why}", cluster.seed, self.id));
         self.start_pumps(&cluster, &life);
-        let known = self.known.borrow().clone();
-        self.follow(&cluster, &life, known).await;
         self.life.replace(Some(life.clone()));
+        life.control.consensus().start();
+        life.control.start();
         life.runtime.spawn(Box::pin(self.clone().follow_images(cluster.clone(), life.clone())));
         life.runtime.spawn(Box::pin(self.clone().keep_in_sync(cluster.clone(), life.clone())));
-        self.stay(&cluster, &life).await;
+        self.stay(&life).await;
     }
 
     async fn begin(
@@ -163,13 +165,7 @@ impl Broker {
         runtime: Rc<BrokerRuntime>,
     ) -> Result<Rc<Life>, String> {
         let disk = self.disk.borrow().clone();
-        let recovery = Recovery::scan(disk.clone(), PagePool::new(PAGES), Path::new(DATA)).await;
-        let recovery = recovery.map_err(|why| why.to_string())?;
-        for &id in &cluster.partitions {
-            recovery.restore(id, TOPIC).await.map_err(|why| why.to_string())?;
-        }
-        let starts = cluster.partitions.iter().map(|&id| (id, recovery.log_start(id))).collect();
-        recovery.finish().await.map_err(|why| why.to_string())?;
+        let (loaded, starts) = self.recover(&disk).await?;
         let options = StoreOptions {
             data_dir: DATA.into(),
             shard: 0,
@@ -180,22 +176,77 @@ impl Broker {
             checkpoint_ms: 200,
         };
         let pools = (PagePool::new(PAGES), PagePool::new(journal::POOL_BYTES));
-        let store = Store::start(disk, pools.0, pools.1, options).await.map_err(|why| why.to_string())?;
+        let store = Store::start(disk.clone(), pools.0, pools.1, options).await;
+        let store = store.map_err(|why| why.to_string())?;
         let table = Rc::new(PartitionTable::default());
+        let partition = self.open_metadata_log(cluster, &store, &loaded, &runtime).await?;
+        let consensus = Consensus::new(Parts {
+            cluster: cluster.clone(),
+            id: self.id,
+            runtime: runtime.clone(),
+            random: Random::stream(cluster.seed, &format!("broker {} life {}", self.id, self.lives.get())),
+            disk: MetadataDisk(disk),
+            loaded,
+            store: store.clone(),
+            partition: table.insert(partition),
+        })?;
         let dial = Rc::new(Door { broker: self.clone(), cluster: cluster.clone(), incarnation });
-        let replicator = Replicator::new(runtime.clone(), table.clone(), store.clone(), dial);
         Ok(Rc::new(Life {
+            replicator: Replicator::new(runtime.clone(), table.clone(), store.clone(), dial),
+            control: Control::new(cluster.clone(), runtime.clone(), consensus),
             runtime,
             store,
             table,
-            replicator,
-            image: RefCell::new(Arc::new(Image::new("c"))),
-            followed: Notify::new(),
+            image: RefCell::new(Arc::new(Image::new(CLUSTER_ID))),
             incarnation,
             epoch: Cell::new(-1),
             starts,
             waiting: RefCell::default(),
         }))
+    }
+
+    /// The metadata log comes first: it names the topics.
+    async fn recover(&self, disk: &SimDisk) -> Result<(Loaded, LogStarts), String> {
+        let recovery = Recovery::scan(disk.clone(), PagePool::new(PAGES), Path::new(DATA)).await;
+        let recovery = recovery.map_err(|why| why.to_string())?;
+        let restored = recovery.restore(TopicPartition::METADATA, METADATA_TOPIC).await;
+        restored.map_err(|why| why.to_string())?;
+        let loaded = MetadataDisk(disk.clone()).load()?;
+        let mut starts = LogStarts::new();
+        for topic in loaded.image.topics() {
+            for (index, _) in (0..).zip(&topic.partitions).filter(|(_, p)| p.replicas.contains(&self.id)) {
+                let id = TopicPartition::new(topic.id, PartitionIndex(index));
+                recovery.restore(id, &topic.name).await.map_err(|why| why.to_string())?;
+                starts.insert(id, recovery.log_start(id));
+            }
+        }
+        recovery.finish().await.map_err(|why| why.to_string())?;
+        Ok((loaded, starts))
+    }
+
+    async fn open_metadata_log(
+        &self,
+        cluster: &Cluster,
+        store: &Rc<Store<SimDisk>>,
+        loaded: &Loaded,
+        runtime: &BrokerRuntime,
+    ) -> Result<Partition<SimDisk>, String> {
+        let (id, config) = (TopicPartition::METADATA, cluster.plan.metadata_log);
+        let log = store.open_log(id, METADATA_TOPIC, config, None, runtime.wall()).await;
+        let log = log.map_err(|why| why.to_string())?;
+        // The snapshot came from another broker, and the log that it replaces was not emptied any more.
+        if log.ends().end < loaded.start.offset || loaded.tail.is_other() {
+            store.restart_at(&log, loaded.start.offset).await.map_err(|why| why.to_string())?;
+        }
+        let state = PartitionState {
+            leader: None,
+            leader_epoch: LeaderEpoch(0),
+            replicas: vec![self.id],
+            isr: vec![],
+            isr_min: 1,
+            partition_epoch: 0,
+        };
+        Ok(Partition::new(self.id, log, &state, runtime.now()))
     }
 
     fn start_pumps(&self, cluster: &Rc<Cluster>, life: &Rc<Life>) {
@@ -234,21 +285,17 @@ impl Broker {
         }));
     }
 
-    /// Acts on each image as it comes, for ever.
+    /// Acts on what is committed, each time as it is then, for ever.
     async fn follow_images(self: Rc<Self>, cluster: Rc<Cluster>, life: Rc<Life>) {
         loop {
-            let changed = cluster.control.changed().wait();
-            let image = cluster.control.image();
-            if image.offset() <= life.image.borrow().offset() {
-                changed.await;
-                continue;
-            }
-            cluster.be_late().await;
-            if cluster.network.travel(super::network::CONTROLLER, self.owner()).await {
-                self.known.replace(image.clone());
-                self.follow(&cluster, &life, image).await;
+            let changed = life.control.consensus().changed().wait();
+            let image = life.control.consensus().image();
+            if image.offset() > life.control.published() {
+                cluster.be_late().await;
+                self.follow(&cluster, &life, image.clone()).await;
+                life.control.publish(image.offset());
             } else {
-                cluster.scheduler.clock().sleep_ms(20).await;
+                changed.await;
             }
         }
     }
@@ -298,7 +345,6 @@ impl Broker {
             }
         }
         life.image.replace(image);
-        life.followed.wake_all();
     }
 
     async fn cut_to_high(
@@ -315,61 +361,42 @@ impl Broker {
         }
     }
 
-    /// Registers, and says again and again that it lives.
-    async fn stay(&self, cluster: &Cluster, life: &Life) {
+    /// Registers, and says again and again that it lives, as `src/serve/membership.rs` does it.
+    async fn stay(&self, life: &Life) {
         loop {
             if life.epoch.get() < 0 {
-                self.register(cluster, life).await;
-            } else {
-                self.beat(cluster, life).await;
+                self.register(life).await;
             }
+            self.beat(life).await;
             life.runtime.sleep_ms(HEARTBEAT_MS).await;
         }
     }
 
-    async fn register(&self, cluster: &Cluster, life: &Life) {
+    async fn register(&self, life: &Life) {
         let asked = registration(self.id, life.incarnation, self.directory.get());
-        let registered = cluster.control.call(self.owner(), |control| {
-            let image = control.image();
-            let same = image.broker(asked.id).is_some_and(|known| known.directory_id == asked.directory_id);
-            let is_live = !same && control.is_live(asked.id);
-            let (answer, offset) = control.decide(|controller| controller.register_broker(&asked, is_live));
-            if answer.is_ok() {
-                control.heard(asked.id);
-            }
-            answer.map(|()| offset)
-        });
-        if let Some(Ok(offset)) = registered.await {
-            self.know(life, offset).await;
-            let epoch = life.image.borrow().broker(self.id).map_or(-1, |known| known.epoch);
-            life.epoch.set(epoch);
-        }
-    }
-
-    /// Returns when it acts on the metadata up to there.
-    async fn know(&self, life: &Life, offset: Offset) {
         loop {
-            let followed = life.followed.wait();
-            if life.image.borrow().offset() >= offset {
-                return;
+            if let Some(Outcome::Register(Ok(()))) =
+                life.control.propose(Proposal::Register(asked.clone())).await
+            {
+                let image = life.control.consensus().image();
+                return life.epoch.set(image.broker(self.id).map_or(-1, |known| known.epoch));
             }
-            followed.await;
+            // The directory is another one, and the session of the one before not over.
+            life.runtime.sleep_ms(HEARTBEAT_MS).await;
         }
     }
 
-    async fn beat(&self, cluster: &Cluster, life: &Life) {
+    async fn beat(&self, life: &Life) {
         let heartbeat = Heartbeat {
             broker: self.id,
             broker_epoch: life.epoch.get(),
-            metadata_offset: life.image.borrow().offset(),
+            metadata_offset: life.control.published(),
             want_fence: false,
             want_shut_down: false,
         };
-        let answer = cluster.control.call(self.owner(), |control| {
-            control.heard(heartbeat.broker);
-            control.decide(|controller| controller.heartbeat(&heartbeat)).0
-        });
-        if let Some(Err(_)) = answer.await {
+        if let Some((Outcome::Heartbeat(Err(_)), _)) =
+            life.control.settle(Proposal::Heartbeat(heartbeat)).await
+        {
             life.epoch.set(-1);
         }
     }
@@ -446,26 +473,26 @@ impl Broker {
         life: &Life,
         wanted: &[(Rc<Partition<SimDisk>>, PartitionIsr)],
     ) {
+        let known = life.image.borrow().broker(self.id).map(|known| known.epoch);
+        let Some(broker_epoch) = known else { return };
         let parts: Vec<PartitionIsr> = wanted.iter().map(|(_, part)| part.clone()).collect();
-        let asked = AlterPartition { broker: self.id, broker_epoch: life.epoch.get(), parts };
+        let asked = Proposal::AlterPartition(AlterPartition { broker: self.id, broker_epoch, parts });
         let forgets = cluster.plan.bug == Some(Bug::ForgetsProposals);
         let codes = loop {
-            let answer = cluster.control.call(self.owner(), |control| {
-                control.decide(|controller| controller.alter_partition(&asked))
-            });
-            match answer.await {
-                Some((Ok(parts), offset)) => {
-                    self.know(life, offset).await;
-                    break parts
-                        .iter()
-                        .map(|part| part.as_ref().err().map_or(ErrorCode::None, |no| no.code))
-                        .collect();
-                }
-                Some((Err(_), _)) => break vec![ErrorCode::UnknownServerError; wanted.len()],
+            match life.control.propose(asked.clone()).await {
+                Some(Outcome::AlterPartition(Ok(codes))) => break codes,
+                Some(_) => break vec![ErrorCode::UnknownServerError; wanted.len()],
                 None if forgets => break vec![ErrorCode::UnknownServerError; wanted.len()],
                 // It may be granted: until that is known it is neither refused nor replaced by another.
-                None => life.runtime.sleep_ms(50).await,
+                None => {}
             }
+            let still_leads = |(partition, part): &(Rc<Partition<SimDisk>>, PartitionIsr)| {
+                partition.leads() && partition.leader_epoch() == part.leader_epoch
+            };
+            if !wanted.iter().any(still_leads) {
+                return;
+            }
+            life.runtime.sleep_ms(IN_SYNC_MS).await;
         };
         for ((partition, part), code) in wanted.iter().zip(codes) {
             if code != ErrorCode::None {

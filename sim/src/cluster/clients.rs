@@ -43,7 +43,7 @@ impl Client {
     pub fn new(cluster: Rc<Cluster>, salt: &str) -> Self {
         let mut random = Random::stream(cluster.seed, salt);
         let id = random.pick(&cluster.partitions);
-        let image = cluster.control.image();
+        let image = cluster.ledger.image();
         Self { cluster, random, id, image, acked_in: LeaderEpoch(-1) }
     }
 

@@ -10,7 +10,10 @@
 pub mod auditor;
 pub mod broker;
 pub mod clients;
+pub mod consensus;
 pub mod control;
+pub mod ledger;
+pub mod metadata_disk;
 pub mod nemesis;
 pub mod network;
 pub mod plan;
@@ -23,8 +26,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use coordinator::{BrokerConfig, controller::CreateTopic, raft::Position};
 use engine::ReadRange;
-use model::{BrokerId, TopicPartition};
+use model::{BrokerId, PartitionIndex, TopicPartition};
 use replication::{
     Runtime, Unhindered,
     stream::{
@@ -36,9 +40,12 @@ use replication::{
 };
 
 use auditor::{Auditor, Found, records_of};
-use broker::{Broker, Life};
+use broker::{Broker, Life, MIN_INSYNC};
 use clients::Client;
-use control::Control;
+use consensus::VOTERS;
+use control::{Proposal, TOPIC, TOPIC_ID};
+use ledger::Ledger;
+use metadata_disk::MetadataDisk;
 use nemesis::Nemesis;
 use network::{Change, Network};
 use plan::{Bug, Plan};
@@ -51,6 +58,9 @@ use crate::{
     trace::Trace,
 };
 
+const REPLICATION_FACTOR: i32 = 3;
+/// Undisturbed, a cluster has its brokers and its topic within this.
+const PREPARE_MS: u64 = 10_000;
 /// Healed, a cluster agrees within this.
 const HEAL_MS: u64 = 20_000;
 
@@ -62,12 +72,15 @@ pub struct Report {
     pub acked: u64,
     pub read: u64,
     pub elections: u64,
+    /// Of the controller.
+    pub epochs: u64,
     pub lives: u64,
     pub virtual_ms: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
+    Prepared,
     Faults,
     Healed,
     /// Clients rest.
@@ -80,7 +93,9 @@ pub struct Cluster {
     pub plan: Plan,
     pub scheduler: Scheduler,
     pub network: Rc<Network>,
-    pub control: Rc<Control>,
+    /// Of every broker.
+    pub config: BrokerConfig,
+    pub ledger: Rc<Ledger>,
     pub brokers: Vec<Rc<Broker>>,
     pub partitions: Vec<TopicPartition>,
     pub auditor: RefCell<Auditor>,
@@ -99,25 +114,24 @@ pub fn run(seed: u64, bug: Option<Bug>, tell: bool) -> Report {
     }
     let scheduler = Scheduler::new(clock.clone());
     let network = Network::new(scheduler.clone(), seed, plan.delay_us);
-    let control = Control::new(scheduler.clone(), network.clone(), trace.clone(), &plan);
+    let ledger = Ledger::new(seed, clock.clone(), trace.clone());
     let brokers = (1..=plan.brokers).map(|n| {
         let disk = SimDisk::new(seed + n as u64, clock.clone(), trace.clone(), Lie::None);
         Broker::new(BrokerId(n), disk)
     });
-    let brokers: Vec<_> = brokers.collect();
-    control.register_first(&brokers);
-    let partitions = control.create_topic(&plan);
+    let partitions = (0..plan.partitions).map(|index| TopicPartition::new(TOPIC_ID, PartitionIndex(index)));
     let cluster = Rc::new(Cluster {
         seed,
         scheduler: scheduler.clone(),
         network,
-        control,
-        brokers,
-        partitions,
+        config: config_of(&plan),
+        ledger,
+        brokers: brokers.collect(),
+        partitions: partitions.collect(),
         auditor: RefCell::new(Auditor::new(seed)),
         trace: trace.clone(),
         lateness: RefCell::new(Random::stream(seed, "lateness")),
-        phase: Cell::new(Phase::Faults),
+        phase: Cell::new(Phase::Prepared),
         clients: Cell::new(0),
         plan,
     });
@@ -130,12 +144,52 @@ pub fn run(seed: u64, bug: Option<Bug>, tell: bool) -> Report {
     report
 }
 
+fn config_of(plan: &Plan) -> BrokerConfig {
+    let unclean = (plan.bug == Some(Bug::ElectsAnybody)).to_string();
+    let minimum = MIN_INSYNC.to_string();
+    let file = [("min.insync.replicas", &minimum), ("unclean.leader.election.enable", &unclean)];
+    BrokerConfig::parse(file).unwrap_or_else(|why| panic!("{why:?}"))
+}
+
 impl Cluster {
     fn begin(self: &Rc<Self>) {
-        self.control.start(self.plan.faults.moves);
         for broker in &self.brokers {
             self.start(broker.owner());
         }
+        let this = self.clone();
+        self.scheduler.spawn(WORLD, Box::pin(async move { this.prepare().await }));
+    }
+
+    /// Somebody is the controller, everybody registers, and the topic is made; then come clients and faults.
+    async fn prepare(self: Rc<Self>) {
+        let clock = self.scheduler.clock().clone();
+        while self.ledger.image().topic(TOPIC).is_none() {
+            clock.sleep_ms(10).await;
+            let image = self.ledger.image();
+            let all_here = image.brokers().filter(|broker| broker.is_active()).count() == self.brokers.len();
+            if let Some(controller) = self.controller().filter(|_| all_here) {
+                controller.control.settle(Proposal::CreateTopic(self.topic())).await;
+            }
+            assert!(clock.now_us() < PREPARE_MS * 1000, "seed {}: nothing begins", self.seed);
+        }
+        self.disturb();
+    }
+
+    fn topic(&self) -> CreateTopic {
+        let replicas = |index: PartitionIndex| {
+            (0..REPLICATION_FACTOR).map(|n| BrokerId(1 + (index.0 + n) % self.plan.brokers)).collect()
+        };
+        CreateTopic {
+            name: TOPIC.to_owned(),
+            partitions: -1,
+            replication_factor: -1,
+            assignments: self.partitions.iter().map(|id| (id.partition, replicas(id.partition))).collect(),
+            configs: vec![],
+        }
+    }
+
+    fn disturb(self: &Rc<Self>) {
+        self.phase.set(Phase::Faults);
         for n in 0..self.plan.producers {
             self.clients.set(self.clients.get() + 1);
             let client = Client::new(self.clone(), &format!("producer {n}"));
@@ -163,6 +217,7 @@ impl Cluster {
             acked: auditor.acked_count,
             read: auditor.read_count,
             elections: auditor.elections,
+            epochs: self.ledger.elections(),
             lives: self.brokers.iter().map(|broker| u64::from(broker.lives())).sum(),
             virtual_ms: self.scheduler.clock().now_us() / 1000,
         }
@@ -189,16 +244,16 @@ impl Cluster {
 
     /// Nothing goes wrong any more, and no new records are sent.
     pub fn is_healed(&self) -> bool {
-        self.phase.get() != Phase::Faults
+        !matches!(self.phase.get(), Phase::Prepared | Phase::Faults)
     }
 
     pub fn is_over(&self) -> bool {
         matches!(self.phase.get(), Phase::Over | Phase::Checked)
     }
 
-    /// What a broker hears of the metadata takes its time.
+    /// What is to become of metadata takes its time.
     pub async fn be_late(&self) {
-        let ms = match self.plan.faults.late_metadata && !self.is_healed() {
+        let ms = match self.plan.faults.late_metadata && self.phase.get() == Phase::Faults {
             true => self.lateness.borrow_mut().below(800),
             false => self.lateness.borrow_mut().below(5),
         };
@@ -239,6 +294,37 @@ impl Cluster {
         let serving = serve_follower(runtime, table, store, pace, from, epoch, far);
         there.runtime.spawn(Box::pin(async move { drop(serving.await) }));
         Ok(near)
+    }
+
+    /// A lane for messages of the consensus.
+    pub async fn connect_consensus(self: &Rc<Self>, from: BrokerId, to: BrokerId) -> Result<Lane, NoLane> {
+        if !self.network.shake_hands(from.0, to.0).await {
+            return Err(NoLane(format!("{to} is silent")));
+        }
+        let there = self.broker(to.0).life().ok_or_else(|| NoLane(format!("{to} starts")))?;
+        let as_it_is: Change = Rc::new(|bytes| bytes);
+        let (near, far) = self.network.lane(from.0, to.0, 1 << 20, [as_it_is.clone(), as_it_is]);
+        let consensus = there.control.consensus().clone();
+        there.runtime.spawn(Box::pin(async move { consensus.hear(far).await }));
+        Ok(near)
+    }
+
+    /// Another broker's latest snapshot of the metadata, if it comes.
+    pub async fn fetch_snapshot(&self, to: BrokerId, from: BrokerId) -> Option<(Position, Vec<u8>)> {
+        if !self.network.shake_hands(to.0, from.0).await {
+            return None;
+        }
+        // It is large, and comes in pieces.
+        self.be_late().await;
+        let there = self.broker(from.0);
+        there.life()?;
+        let snapshot = MetadataDisk(there.disk.borrow().clone()).latest_snapshot();
+        self.be_late().await;
+        if !self.network.travel(from.0, to.0).await {
+            self.network.notice().await;
+            return None;
+        }
+        snapshot
     }
 
     /// What becomes of frames between two brokers: with a bug, something else.
@@ -298,7 +384,10 @@ impl Cluster {
 
     /// Not all replicas of a partition are in sync, or have the same.
     fn why_unsettled(&self) -> Option<String> {
-        let image = self.control.image();
+        let image = self.ledger.image();
+        if let Some(why) = self.why_undecided() {
+            return Some(why);
+        }
         self.partitions.iter().find_map(|&id| {
             let placed = image.partition(id.topic, id.partition)?;
             if placed.isr.len() < placed.replicas.len() {
@@ -327,9 +416,35 @@ impl Cluster {
         })
     }
 
+    /// Who decides, of the latest that think so.
+    pub fn controller(&self) -> Option<Rc<Life>> {
+        let lives = self.brokers.iter().filter_map(|broker| broker.life());
+        let active = lives.filter(|life| life.control.consensus().standing().active);
+        active.max_by_key(|life| life.control.consensus().standing().epoch)
+    }
+
+    /// Nobody is the controller, or not all know what is committed.
+    fn why_undecided(&self) -> Option<String> {
+        if self.controller().is_none() {
+            return Some("there is no controller".to_owned());
+        }
+        let offset = self.ledger.image().offset();
+        let lives = self.brokers.iter().filter_map(|broker| broker.life());
+        let behind = lives.into_iter().find(|life| life.control.published() < offset)?;
+        let known = behind.control.published();
+        Some(format!("broker {} knows {known} of {offset}", behind.control.consensus().id()))
+    }
+
+    /// All voters have the same log, durably, and follow the same leader.
+    pub fn voters_agree(&self) -> bool {
+        let mut settled = VOTERS.map(|id| Some(self.broker(id).life()?.control.consensus().settled_end()?));
+        let first = settled.next().flatten();
+        first.is_some_and(|(_, leader, _)| leader.is_some()) && settled.all(|other| other == first)
+    }
+
     /// Everybody runs in the life and with the disk that the controller knows, and everything acknowledged is everywhere.
     pub fn is_on_all_replicas(&self) -> bool {
-        let image = self.control.image();
+        let image = self.ledger.image();
         let all_in_sync = self.partitions.iter().all(|&id| {
             image
                 .partition(id.topic, id.partition)
@@ -355,7 +470,7 @@ impl Cluster {
     }
 
     async fn compare(&self, id: TopicPartition) {
-        let image = self.control.image();
+        let image = self.ledger.image();
         let placed = image.partition(id.topic, id.partition).expect("it was created").clone();
         let mut first: Option<(BrokerId, Vec<Found>)> = None;
         for &replica in &placed.replicas {

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::{
     Cluster,
     broker::Broker,
-    network::CONTROLLER,
     plan::Bug,
     scheduler::{Owner, WORLD},
 };
@@ -70,15 +69,29 @@ impl Nemesis {
         all.into_iter().filter(|(on, _)| *on).map(|(_, fault)| fault).collect()
     }
 
+    /// Any, or more often one that matters: the controller, or who leads a partition.
     fn broker(&mut self) -> Rc<Broker> {
-        let at = self.random.index(self.cluster.brokers.len());
-        self.cluster.brokers[at].clone()
+        let brokers = &self.cluster.brokers;
+        let any = brokers[self.random.index(brokers.len())].clone();
+        match self.random.below(4) {
+            0 => self
+                .cluster
+                .controller()
+                .map_or(any, |life| self.cluster.broker(life.control.consensus().id().0).clone()),
+            1 => {
+                let id = self.random.pick(&self.cluster.partitions);
+                let image = self.cluster.ledger.image();
+                let leader = image.partition(id.topic, id.partition).and_then(|placed| placed.leader);
+                leader.map_or(any, |leader| self.cluster.broker(leader.0).clone())
+            }
+            _ => any,
+        }
     }
 
     /// Anything but this one that it speaks with.
     fn other(&mut self, than: Owner) -> Owner {
         loop {
-            let all = self.cluster.brokers.iter().map(|broker| broker.owner()).chain([CONTROLLER, WORLD]);
+            let all = self.cluster.brokers.iter().map(|broker| broker.owner()).chain([WORLD]);
             let all: Vec<Owner> = all.collect();
             let other = self.random.pick(&all);
             if other != than {
@@ -105,7 +118,7 @@ impl Nemesis {
                 self.cut(&[way], lasts);
             }
             Fault::Isolate => {
-                let others = cluster.brokers.iter().map(|broker| broker.owner()).chain([CONTROLLER]);
+                let others = cluster.brokers.iter().map(|broker| broker.owner());
                 let others = others.filter(|other| *other != owner);
                 let ways: Vec<_> = others.flat_map(|other| [(owner, other), (other, owner)]).collect();
                 self.cut(&ways, lasts);
@@ -152,11 +165,12 @@ impl Nemesis {
         self.later(lasts / 2, move |cluster| cluster.start(owner));
     }
 
-    /// One disk at a time: another only when everything is on all replicas again. Some are back at once, and then some
-    /// cannot be reached by a leader that knows the earlier life.
+    /// One disk at a time: another only when everything is on all replicas again, and what the disk counted for in the
+    /// consensus is on the other voters' disks. Some are back at once, and then some cannot be reached by a leader that
+    /// knows the earlier life.
     fn lose_disk(&mut self, broker: &Rc<Broker>, lasts: u64) {
         let cluster = self.cluster.clone();
-        if !broker.runs.get() || !cluster.is_on_all_replicas() {
+        if !broker.runs.get() || !cluster.is_on_all_replicas() || !cluster.voters_agree() {
             return;
         }
         let soon = self.random.one_in(2);
@@ -170,7 +184,7 @@ impl Nemesis {
 
     fn draw_clock(&mut self, broker: &Broker) {
         if self.cluster.plan.faults.clocks {
-            broker.clock_percent.set(self.random.between(50, 200));
+            broker.clock_percent.set(self.random.between(60, 170));
             broker.ahead_ms.set(self.random.below(7_200_000) as i64 - 3_600_000);
         }
     }

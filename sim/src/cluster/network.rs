@@ -1,4 +1,4 @@
-//! The network between brokers, clients and the controller: everything takes time, and any direction may be cut. Lanes are
+//! The network between brokers and clients: everything takes time, and any direction may be cut. Lanes are
 //! in order and lose nothing while they live; one that is dark for the idle timeout fails, on each side in its time.
 
 use std::{
@@ -17,7 +17,6 @@ use rt::notify::Notify;
 use super::scheduler::{Owner, Scheduler, WORLD};
 use crate::random::Random;
 
-pub const CONTROLLER: Owner = 100;
 /// A link that hears nothing for so long is over.
 pub const IDLE_US: u64 = 400_000;
 
@@ -97,6 +96,22 @@ impl Network {
         let leaves = self.is_open(from, to);
         self.delay().await;
         leaves && self.is_open(from, to)
+    }
+
+    /// Whoever waits for an answer that will not come sees it some time later.
+    pub async fn notice(&self) {
+        let us = self.below(IDLE_US);
+        self.scheduler.clock().sleep_us(us).await;
+    }
+
+    /// Returns when nothing has come through between two for as long as a link may be dark.
+    pub async fn dark(&self, one: Owner, other: Owner) {
+        let (mut dark_us, step) = (0, IDLE_US / 4);
+        while dark_us < IDLE_US {
+            self.scheduler.clock().sleep_us(step).await;
+            let open = self.is_open(one, other) && self.is_open(other, one);
+            dark_us = if open { 0 } else { dark_us + step };
+        }
     }
 
     /// A handshake: there, and back. Without an answer it takes as long as one may.

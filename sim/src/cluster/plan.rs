@@ -28,10 +28,14 @@ pub enum Bug {
     TakesUpOldLeadership,
     /// A leader takes a proposal that nobody answers for refused, though the controller may have granted it.
     ForgetsProposals,
+    /// A vote, and the epoch that it was given in, are told and not on the disk.
+    ForgetsVotes,
+    /// A new controller decides before anything of its own epoch is committed, and so over metadata that may be old.
+    DecidesEarly,
 }
 
 impl Bug {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::AcknowledgesReceived,
         Self::CutsToHigh,
         Self::IgnoresEpochs,
@@ -42,6 +46,8 @@ impl Bug {
         Self::HidesLostDisk,
         Self::TakesUpOldLeadership,
         Self::ForgetsProposals,
+        Self::ForgetsVotes,
+        Self::DecidesEarly,
     ];
 }
 
@@ -83,6 +89,13 @@ pub struct Plan {
     /// Producers rest now and then.
     pub rests: bool,
     pub journal_bytes: u64,
+    /// Of the metadata log.
+    pub metadata_log: LogConfig,
+    /// Of committed records, between two snapshots of the metadata.
+    pub snapshot_bytes: usize,
+    /// Of entries in one message of the consensus, and such messages that wait for one answer.
+    pub append_bytes: usize,
+    pub in_flight: usize,
     pub bug: Option<Bug>,
 }
 
@@ -124,6 +137,14 @@ impl Plan {
             think_ms: random.pick(&[2, 10, 40]),
             journal_bytes: random.pick(&[64 << 10, 256 << 10]),
             rests: random.one_in(2),
+            metadata_log: LogConfig {
+                segment_bytes: random.pick(&[4 << 10, 64 << 10]),
+                index: IndexLimits { interval_bytes: 4096, index_bytes_max: 1 << 16 },
+                ..LogConfig::default()
+            },
+            snapshot_bytes: random.pick(&[2000, 10_000, 1 << 30]),
+            append_bytes: random.pick(&[300, 1 << 20]),
+            in_flight: random.pick(&[1, 3, 16]),
             bug,
         }
     }

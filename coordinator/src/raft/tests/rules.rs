@@ -1,9 +1,11 @@
 //! One rule at a time, each in the words of the paper or thesis where it has some.
 
-use model::{BrokerId, LeaderEpoch, Offset};
+use model::{BrokerId, LeaderEpoch, Millis, Offset};
 
 use super::world::{ELECTION_MS, World, id};
-use crate::raft::{Action, Body, Entry, Message, Payload, Position, ProposeError};
+use crate::raft::{
+    Action, Body, Context, Entry, Message, Node, Payload, Position, ProposeError, RaftConfig, Round, Stored,
+};
 
 fn another_than(broker: BrokerId) -> BrokerId {
     if broker == id(1) { id(2) } else { id(1) }
@@ -184,6 +186,35 @@ fn a_transfer_to_who_does_not_answer_is_given_up() {
     assert_eq!(world.transfer(leader, to), Ok(()));
     world.run_for(2 * ELECTION_MS);
     assert!(world.propose(leader, "a").is_ok());
+}
+
+/// A snapshot was asked for and came late: by then another leader had brought the log there, and beyond, and counted on
+/// it. It was installed all the same, and took from the disk what was committed with its help.
+#[test]
+fn a_snapshot_takes_nothing_from_a_log_that_got_there_by_itself() {
+    let cx = Context { now: Millis(1), random: 1 };
+    let voters = [1, 2, 3].map(id).into_iter().collect();
+    let mut node = Node::new(RaftConfig::new(id(3)), Stored { voters, ..Stored::default() }, cx);
+    let epoch = LeaderEpoch(1);
+    let entry = |base| Entry { base: Offset(base), epoch, payload: Payload::LeaderChange };
+    let hear = |node: &mut Node, body| node.receive(Message { from: id(1), to: id(3), epoch, body }, cx);
+    let (round, high_watermark) = (Round(1), Offset::ZERO);
+    let entries = (0..5).map(entry).collect();
+    let append = Body::Append { before: Position::default(), entries, high_watermark, round };
+    let actions = hear(&mut node, append);
+    let persisted = actions.iter().find_map(|action| match action {
+        Action::Append { id, .. } => Some(*id),
+        _ => None,
+    });
+    let _ = node.persisted(persisted.expect("it appends"), cx);
+    let end = |offset, epoch| Position { offset: Offset(offset), epoch: LeaderEpoch(epoch) };
+    assert!(node.wants_snapshot(end(3, 2)), "another past");
+    assert!(node.wants_snapshot(end(7, 1)), "it lacks something");
+    assert!(!node.wants_snapshot(end(3, 1)), "it is in the log, committed or not");
+    let actions = hear(&mut node, Body::Snapshot { id: end(3, 1), round });
+    assert!(actions.contains(&Action::Commit(Offset(3))), "what a snapshot has is committed");
+    let answer = Body::Appended { matched: Offset(5), round };
+    assert!(actions.iter().any(|action| matches!(action, Action::Send(message) if message.body == answer)));
 }
 
 #[test]

@@ -306,7 +306,7 @@ impl World {
         }
         let host = self.hosts.get_mut(&to).expect("it is known");
         let Some(node) = &mut host.node else { return };
-        if node.high_watermark() >= start.offset || node.is_leader() {
+        if !node.wants_snapshot(start) {
             return;
         }
         // What was on its way to the disk is over, one way or another.

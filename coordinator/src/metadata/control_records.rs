@@ -11,12 +11,13 @@
 //! Lists are compact: their length plus one, as an unsigned varint. A voter's endpoints are told by its registration, so
 //! there are none here.
 
-use anyhow::{Context, bail};
-use coordinator::raft::{Payload, VOTERS_MAX, Voters};
 use model::{
     BatchView, BrokerId, Timestamp,
     batch::record::{BatchMeta, Producer, Records, build_batch, write_record},
 };
+
+use super::batches::BadBatch;
+use crate::raft::{Payload, VOTERS_MAX, Voters};
 
 const CONTROL: i16 = 0x20;
 const LEADER_CHANGE: i16 = 2;
@@ -83,28 +84,28 @@ pub enum Control {
 }
 
 /// What a control batch of the log says.
-pub fn read(batch: &BatchView<'_>) -> anyhow::Result<Payload> {
+pub fn read(batch: &BatchView<'_>) -> Result<Payload, BadBatch> {
     match read_any(batch)? {
         Control::Log(payload) => Ok(payload),
-        _ => bail!("a part of a snapshot stands in the log"),
+        _ => Err(BadBatch::SnapshotInLog),
     }
 }
 
-pub fn read_any(batch: &BatchView<'_>) -> anyhow::Result<Control> {
+pub fn read_any(batch: &BatchView<'_>) -> Result<Control, BadBatch> {
     let record = Records::new(batch.payload(), batch.header().record_count()).next();
-    let record = record.context("a control batch has no record")??;
-    let kind = record.key.and_then(|key| key.get(2..4)).context("a control record has no type")?;
+    let record = record.ok_or(BadBatch::Control("has no record"))??;
+    let kind = record.key.and_then(|key| key.get(2..4)).ok_or(BadBatch::Control("has no type"))?;
     match i16::from_be_bytes([kind[0], kind[1]]) {
         LEADER_CHANGE => Ok(Control::Log(Payload::LeaderChange)),
         SNAPSHOT_HEADER => Ok(Control::SnapshotHeader),
         SNAPSHOT_FOOTER => Ok(Control::SnapshotFooter),
         VOTERS => {
-            let value = record.value.context("a record of voters has no value")?;
-            read_voters(value)
+            let named = record.value.and_then(read_voters);
+            named
                 .map(|named| Control::Log(Payload::Voters(named)))
-                .context("a record of voters does not parse")
+                .ok_or(BadBatch::Control("names no voters"))
         }
-        other => bail!("control records of type {other} are not understood here"),
+        other => Err(BadBatch::UnknownControl(other)),
     }
 }
 
