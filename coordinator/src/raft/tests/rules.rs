@@ -234,7 +234,7 @@ fn who_has_another_past_before_the_leaders_snapshot_gets_it() {
     let _ = hear(&mut node, 1, 5, Body::VoteAnswer { granted: true });
     assert!(node.is_leader());
     let agree = Position { offset: start.offset, epoch: LeaderEpoch(3) };
-    let diverged = Body::Diverged { before: start.offset, agree, round: Round::default() };
+    let diverged = Body::Diverged { before: start.offset + 1, agree, round: Round::default() };
     let actions = hear(&mut node, 3, 5, diverged);
     let snapshot = Body::Snapshot { id: start, round: Round::default() };
     assert!(actions.iter().any(|action| matches!(action, Action::Send(message) if message.body == snapshot)));
