@@ -32,11 +32,15 @@ fn smoke_3() {
 /// Seeds that fail without the fix that they led to; a change of anything below makes other worlds of them.
 #[test]
 fn seeds_that_failed() {
-    const FAILED: [(u64, &str); 2] = [
+    const FAILED: [(u64, &str); 3] = [
         (15, "a broker with a new disk led what its earlier life had led, and its followers cut everything"),
         (
             53,
             "a follower kept the epoch that it had led without a record, and took its leader's log for another",
+        ),
+        (
+            1107,
+            "who had another past up to where the leader's metadata log began was never sent its snapshot",
         ),
     ];
     for (seed, was) in FAILED {

@@ -330,8 +330,13 @@ impl Node {
         cx: Context,
         actions: &mut Vec<Action>,
     ) {
-        let ours = self.log.end_of_epoch(agree.epoch).offset.min(agree.offset);
-        let next = self.log.floor(ours).map_or(ours, |position| position.offset);
+        let (start, ours) = (self.log.start(), self.log.end_of_epoch(agree.epoch).offset.min(agree.offset));
+        let next = match self.log.floor(ours) {
+            // Where the epoch ended is below the start, and what is shared lies there: only a snapshot helps.
+            Some(_) if agree.epoch < start.epoch => start.offset + -1,
+            Some(position) => position.offset,
+            None => ours,
+        };
         let Some(peer) = self.heard(from, round, cx.now) else { return };
         // Anything else answers a message that has been given up since.
         if peer.pace != Pace::Snapshot && (peer.pace == Pace::Stream || before == peer.next) {

@@ -191,6 +191,26 @@ impl Consensus {
         (node.log().durable() == end.offset).then(|| (node.epoch(), node.leader(), end))
     }
 
+    /// For a sentence.
+    pub fn describe(&self) -> String {
+        let node = self.node.borrow();
+        let log = node.log();
+        format!(
+            "it follows {:?} in epoch {}, log {:?} to {:?}, durable {}, high watermark {}, on the disk {:?}, {} inputs wait, \
+             {:?} are on their way to the disk, a snapshot {}",
+            node.leader(),
+            node.epoch(),
+            log.start(),
+            log.end(),
+            log.durable(),
+            node.high_watermark(),
+            self.partition.log().ends(),
+            self.inbox.borrow().len(),
+            self.persisting.borrow(),
+            if self.snapshotting.get() { "too" } else { "not" },
+        )
+    }
+
     /// Returns when the records are committed, with the offset of the first: they are one unit.
     pub async fn propose(&self, records: Vec<MetadataRecord>) -> Result<Offset, NotCommitted> {
         let (answer, committed) = rt::oneshot();
@@ -328,6 +348,7 @@ impl Consensus {
     }
 
     async fn truncate(&self, to: Offset) -> Result<(), String> {
+        self.cluster.note("cuts its metadata", to.0 as u64, true);
         for (_, end) in self.persisting.borrow_mut().iter_mut() {
             *end = (*end).min(to);
         }
@@ -399,6 +420,7 @@ impl Consensus {
         if self.snapshotting.replace(true) {
             return;
         }
+        self.cluster.tell(|| format!("broker {} fetches a snapshot of {from}", self.id()));
         let this = self.clone();
         self.runtime.spawn(Box::pin(async move {
             let fetched = match this.cluster.fetch_snapshot(this.id(), from).await {
@@ -422,6 +444,7 @@ impl Consensus {
         if !self.node.borrow().wants_snapshot(end) {
             return Ok(Vec::new());
         }
+        self.cluster.note("installs", end.offset.0 as u64, true);
         self.persisting.borrow_mut().clear();
         let emptied = self.store.restart_at(self.partition.log(), end.offset).await;
         emptied.map_err(|error| format!("the metadata log cannot begin anew: {error}"))?;

@@ -431,8 +431,8 @@ impl Cluster {
         let offset = self.ledger.image().offset();
         let lives = self.brokers.iter().filter_map(|broker| broker.life());
         let behind = lives.into_iter().find(|life| life.control.published() < offset)?;
-        let known = behind.control.published();
-        Some(format!("broker {} knows {known} of {offset}", behind.control.consensus().id()))
+        let (known, consensus) = (behind.control.published(), behind.control.consensus());
+        Some(format!("broker {} acts on {known} of {offset}: {}", consensus.id(), consensus.describe()))
     }
 
     /// All voters have the same log, durably, and follow the same leader.

@@ -217,6 +217,29 @@ fn a_snapshot_takes_nothing_from_a_log_that_got_there_by_itself() {
     assert!(actions.iter().any(|action| matches!(action, Action::Send(message) if message.body == answer)));
 }
 
+/// A follower had entries of an earlier epoch up to where the leader's log begins, in which others were committed there.
+/// The leader asked for that very place again and again, and the follower stayed behind for good.
+#[test]
+fn who_has_another_past_before_the_leaders_snapshot_gets_it() {
+    let cx = Context { now: Millis(10_000), random: 1 };
+    let start = Position { offset: Offset(16), epoch: LeaderEpoch(4) };
+    let voters = [1, 2, 3].map(id).into_iter().collect();
+    let stored = Stored { start, voters, ..Stored::default() };
+    let mut node = Node::new(RaftConfig::new(id(2)), stored, Context { now: Millis(1), random: 1 });
+    let _ = node.tick(cx);
+    let hear = |node: &mut Node, from, epoch, body| {
+        node.receive(Message { from: id(from), to: id(2), epoch: LeaderEpoch(epoch), body }, cx)
+    };
+    let _ = hear(&mut node, 1, 4, Body::PreVoteAnswer { epoch: LeaderEpoch(4), granted: true });
+    let _ = hear(&mut node, 1, 5, Body::VoteAnswer { granted: true });
+    assert!(node.is_leader());
+    let agree = Position { offset: start.offset, epoch: LeaderEpoch(3) };
+    let diverged = Body::Diverged { before: start.offset + 1, agree, round: Round::default() };
+    let actions = hear(&mut node, 3, 5, diverged);
+    let snapshot = Body::Snapshot { id: start, round: Round::default() };
+    assert!(actions.iter().any(|action| matches!(action, Action::Send(message) if message.body == snapshot)));
+}
+
 #[test]
 fn who_was_away_for_long_gets_a_snapshot() {
     let mut world = World::new(3, 3, 11);
