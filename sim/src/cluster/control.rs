@@ -68,11 +68,14 @@ enum Failed {
     Unknown,
 }
 
+/// A proposal that waits its turn, and who waits for what becomes of it.
+type Waiting = (Proposal, Tx<Result<Decided, Failed>>);
+
 pub struct Control {
     cluster: Rc<Cluster>,
     runtime: Rc<BrokerRuntime>,
     consensus: Rc<Consensus>,
-    queue: RefCell<VecDeque<(Proposal, Tx<Result<Decided, Failed>>)>>,
+    queue: RefCell<VecDeque<Waiting>>,
     some: Notify,
     /// Of the brokers, while this one is the controller.
     sessions: RefCell<Option<(LeaderEpoch, Sessions)>>,

@@ -437,7 +437,7 @@ impl Cluster {
 
     /// All voters have the same log, durably, and follow the same leader.
     pub fn voters_agree(&self) -> bool {
-        let mut settled = VOTERS.map(|id| Some(self.broker(id).life()?.control.consensus().settled_end()?));
+        let mut settled = VOTERS.map(|id| self.broker(id).life()?.control.consensus().settled_end());
         let first = settled.next().flatten();
         first.is_some_and(|(_, leader, _)| leader.is_some()) && settled.all(|other| other == first)
     }
