@@ -73,13 +73,12 @@ macro_rules! bugs {
 }
 
 bugs! {
-    acknowledgements_of_what_was_received: Bug::AcknowledgesReceived, within 300;
     cuts_to_the_high_watermark: Bug::CutsToHigh, within 300;
     frames_of_other_epochs: Bug::IgnoresEpochs, within 300;
-    let_in_before_the_epoch_begins: Bug::LetsInEarly, within 300;
-    a_mark_that_moves_below_the_minimum: Bug::MovesBelowMinimum, within 300;
-    acknowledgements_of_another_life: Bug::CountsOldLives, within 600;
+    let_in_before_the_epoch_begins: Bug::LetsInEarly, within 900;
     a_leader_that_was_not_in_sync: Bug::ElectsAnybody, within 300;
     a_lost_disk_that_is_hidden: Bug::HidesLostDisk, within 600;
-    leadership_of_an_earlier_life: Bug::TakesUpOldLeadership, within 500;
+    leadership_of_an_earlier_life: Bug::TakesUpOldLeadership, within 300;
+    a_vote_that_is_not_on_the_disk: Bug::ForgetsVotes, within 300;
+    decisions_before_the_first_commit: Bug::DecidesEarly, within 300;
 }
