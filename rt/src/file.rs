@@ -176,3 +176,9 @@ pub async fn sync_fs(path: impl Into<PathBuf>) -> io::Result<()> {
     let path = path.into();
     blocking(move || calls::sync_fs(&fs::File::open(path)?)).await
 }
+
+/// Swaps what two names of one file system stand for, at once: after a crash it is either done or not. Blocks, and is not
+/// durable before both directories are.
+pub fn exchange(left: &Path, right: &Path) -> io::Result<()> {
+    calls::exchange(left, right)
+}

@@ -2,7 +2,7 @@
 //! keeps it: replaced as a whole, and durable before anything that depends on it is said.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -11,8 +11,11 @@ use anyhow::{Context, anyhow};
 use coordinator::{controller::names::METADATA_TOPIC, raft::HardState};
 use engine::properties::names::dir_name;
 use model::{Offset, TopicPartition};
+use rt::file;
 
 const FILE: &str = "quorum-state";
+/// The next one, until it takes that name; then the one before it, whose block is written again.
+const SPARE_FILE: &str = "quorum-state.tmp";
 /// What was known to be committed a moment ago: a hint, for the start.
 const COMMITTED_FILE: &str = "committed-offset";
 
@@ -53,14 +56,19 @@ impl QuorumState {
         fs::rename(&next, self.0.join(COMMITTED_FILE))
     }
 
-    /// Durable on return.
+    /// Durable on return. Takes no room on the disk but the first time: on a full one a voter votes all the same.
     pub fn write(&self, state: HardState) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
-        let next = self.0.join("quorum-state.tmp");
-        let mut file = File::create(&next)?;
-        file.write_all(state.to_text().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&next, self.0.join(FILE))?;
+        let text = state.to_text();
+        let (spare, file) = (self.0.join(SPARE_FILE), self.0.join(FILE));
+        overwrite(&spare, &text)?;
+        if let Err(error) = file::exchange(&spare, &file) {
+            // The first of this directory, or a file system that cannot do it.
+            tracing::debug!(%error, "the file of the vote is replaced");
+            fs::rename(&spare, &file)?;
+            // In time: without it, only a later vote needs room.
+            drop(overwrite(&spare, &text));
+        }
         File::open(&self.0)?.sync_all()?;
         // The directory itself may be new.
         match self.0.parent() {
@@ -70,8 +78,18 @@ impl QuorumState {
     }
 }
 
+/// In the blocks that the file has, if it has any; durable on return.
+fn overwrite(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)?;
+    file.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use model::{BrokerId, LeaderEpoch};
 
     use super::*;
@@ -87,6 +105,23 @@ mod tests {
             file.write(state).unwrap();
             assert_eq!(file.read().unwrap(), state);
         }
+    }
+
+    /// Another file than the one that counts, so that a crash in the middle of a write leaves that one whole.
+    #[test]
+    fn the_file_before_is_kept_for_the_next_vote() {
+        let scratch = Scratch::new();
+        let file = QuorumState::new(&scratch);
+        let inode = |name: &str| fs::metadata(scratch.join("__cluster_metadata-0").join(name)).unwrap().ino();
+        file.write(HardState { epoch: LeaderEpoch(1_000_000), voted_for: Some(BrokerId(1)) }).unwrap();
+        let (first, second) = (inode(FILE), inode(SPARE_FILE));
+        assert_ne!(first, second);
+        for epoch in [7, 8] {
+            let state = HardState { epoch: LeaderEpoch(epoch), voted_for: None };
+            file.write(state).unwrap();
+            assert_eq!(file.read().unwrap(), state);
+        }
+        assert_eq!((inode(FILE), inode(SPARE_FILE)), (first, second));
     }
 
     #[test]

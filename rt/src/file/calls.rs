@@ -1,7 +1,13 @@
 //! System calls on files that the standard library lacks. They block.
 #![allow(unsafe_code)]
 
-use std::{fs, io, mem::MaybeUninit, os::fd::AsRawFd};
+use std::{
+    ffi::CString,
+    fs, io,
+    mem::MaybeUninit,
+    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    path::Path,
+};
 
 use super::Space;
 
@@ -27,6 +33,14 @@ pub(super) fn space(file: &fs::File) -> io::Result<Space> {
     let stat = unsafe { stat.assume_init() };
     let bytes = |blocks: libc::fsblkcnt_t| blocks.saturating_mul(stat.f_frsize);
     Ok(Space { total_bytes: bytes(stat.f_blocks), usable_bytes: bytes(stat.f_bavail) })
+}
+
+pub(super) fn exchange(left: &Path, right: &Path) -> io::Result<()> {
+    let name = |path: &Path| CString::new(path.as_os_str().as_bytes());
+    let (left, right, here) = (name(left)?, name(right)?, libc::AT_FDCWD);
+    // SAFETY: both are strings that end with a zero and live for the whole call.
+    let status = unsafe { libc::renameat2(here, left.as_ptr(), here, right.as_ptr(), libc::RENAME_EXCHANGE) };
+    checked(status)
 }
 
 fn checked(status: i32) -> io::Result<()> {
