@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::Future,
+    mem,
     pin::Pin,
     rc::Rc,
     time::Duration,
@@ -22,8 +23,10 @@ use crate::{
 
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// A partition that the leader refuses, or that cannot take what it is sent, is asked for again after this.
+/// A partition that the leader refuses is asked for again after this.
 const RETRY: Duration = Duration::from_millis(25);
+/// And one that cannot take what it is sent: most of the time its disk is full.
+const RETRY_OF_TROUBLED: Duration = Duration::from_millis(500);
 /// Acknowledgements in one frame.
 const ACKNOWLEDGEMENTS_MAX: usize = 256;
 
@@ -75,6 +78,8 @@ struct Followed {
     epoch: LeaderEpoch,
     /// An election may have taken back what was committed.
     unclean: bool,
+    /// It could not take the last records that came, and that was said.
+    troubled: bool,
     stage: Stage,
 }
 
@@ -168,7 +173,7 @@ impl<D: Disk> Source<D> {
         if partitions.get(&id).is_some_and(|known| known.epoch >= epoch) {
             return;
         }
-        partitions.insert(id, Followed { epoch, unclean, stage: Stage::Wanted });
+        partitions.insert(id, Followed { epoch, unclean, troubled: false, stage: Stage::Wanted });
         drop(partitions);
         self.feed().push(id);
     }
@@ -191,6 +196,13 @@ impl<D: Disk> Source<D> {
 
     fn feed(&self) -> Rc<Feed> {
         self.feed.borrow().clone()
+    }
+
+    /// Returns how it was.
+    fn trouble(&self, id: TopicPartition, epoch: LeaderEpoch, troubled: bool) -> bool {
+        let mut partitions = self.partitions.borrow_mut();
+        let known = partitions.get_mut(&id).filter(|known| known.epoch == epoch);
+        known.is_some_and(|known| mem::replace(&mut known.troubled, troubled))
     }
 
     fn stage(&self, id: TopicPartition, epoch: LeaderEpoch, stage: Stage) {
@@ -274,7 +286,7 @@ impl<D: Disk> Source<D> {
             Stage::Wanted if partition.log().is_being_cut() => {
                 let epoch = followed.epoch;
                 drop(partitions);
-                self.rest(id, epoch, feed);
+                self.rest(id, epoch, RETRY, feed);
                 None
             }
             Stage::Wanted => {
@@ -307,11 +319,13 @@ impl<D: Disk> Source<D> {
                 && let Some(partition) = self.table.find(frame.id)
                 && let Err(error) = self.take(&partition, &frame, known, records, feed).await
             {
-                tracing::warn!(
-                    partition = %frame.id, leader = %self.leader, %error,
-                    "the replica cannot take what its leader sends; trying again"
-                );
-                self.rest(frame.id, frame.epoch, feed);
+                if !self.trouble(frame.id, frame.epoch, true) {
+                    tracing::warn!(
+                        partition = %frame.id, leader = %self.leader, %error,
+                        "the replica cannot take what its leader sends; trying again"
+                    );
+                }
+                self.rest(frame.id, frame.epoch, RETRY_OF_TROUBLED, feed);
             }
             rt::yield_if_needed().await;
         }
@@ -330,7 +344,7 @@ impl<D: Disk> Source<D> {
             // Of a stream that was given up. What it lacks would be missing here for good.
             Kind::Batches if Offset(frame.third) != partition.log().ends().end => {
                 if known.stage == Stage::Streams {
-                    self.rest(frame.id, epoch, feed);
+                    self.rest(frame.id, epoch, RETRY, feed);
                 }
             }
             Kind::Batches if matches!(known.stage, Stage::Wanted | Stage::Rests) => {}
@@ -342,6 +356,9 @@ impl<D: Disk> Source<D> {
                     feed.push(frame.id);
                 }
                 self.append(partition, epoch, records).await?;
+                if known.troubled && !records.is_empty() {
+                    self.trouble(frame.id, epoch, false);
+                }
                 partition.heard_high(epoch, Offset(frame.first))?;
                 self.table.moved(partition);
                 self.follow_start(partition, Offset(frame.second)).await;
@@ -359,7 +376,7 @@ impl<D: Disk> Source<D> {
                 partition.restart_at(&self.store, epoch, start, known.unclean).await?;
                 self.ask_again(partition, epoch, feed);
             }
-            Kind::Refused => self.rest(frame.id, epoch, feed),
+            Kind::Refused => self.rest(frame.id, epoch, RETRY, feed),
             // Of a follower only.
             Kind::Follow | Kind::Acknowledged | Kind::Leave => {}
         }
@@ -425,11 +442,11 @@ impl<D: Disk> Source<D> {
         feed.push(partition.id());
     }
 
-    fn rest(self: &Rc<Self>, id: TopicPartition, epoch: LeaderEpoch, feed: &Rc<Feed>) {
+    fn rest(self: &Rc<Self>, id: TopicPartition, epoch: LeaderEpoch, pause: Duration, feed: &Rc<Feed>) {
         self.stage(id, epoch, Stage::Rests);
         let (this, feed) = (self.clone(), feed.clone());
         self.runtime.spawn(Box::pin(async move {
-            this.runtime.sleep(RETRY).await;
+            this.runtime.sleep(pause).await;
             let rests = |known: &Followed| known.epoch == epoch && known.stage == Stage::Rests;
             if this.partitions.borrow().get(&id).is_some_and(rests) {
                 this.stage(id, epoch, Stage::Wanted);
