@@ -12,7 +12,7 @@ use anyhow::Context;
 use coordinator::{
     BrokerConfig, Image, TopicConfig,
     controller::damage::can_do_without,
-    metadata::{Partition as Placed, Topic},
+    metadata::{Broker, Partition as Placed, Topic},
 };
 use engine::{Disk, Exclusive, LogConfig, SharedLog, Store};
 use model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, ShardId, TopicPartition};
@@ -95,20 +95,30 @@ impl<D: Disk> Partitions<D> {
             true => image.topics().collect(),
             false => delta.appeared.iter().chain(&delta.changed).collect(),
         };
+        let config_before = self.process.plan.config.with_dynamic(before);
+        let same_ways = self.ways(before) == self.ways(image);
         let mut opening = VecDeque::new();
         for topic in topics {
             let (settings, isr_min) = settings_of(topic, image, &config);
+            let same_settings =
+                |known: &&Arc<Topic>| settings_of(known, before, &config_before) == (settings, isr_min);
+            let known = before.topic_by_id(topic.id).filter(|_| same_ways).filter(same_settings);
             for (index, placed) in self.hosted(topic) {
                 let id = TopicPartition::new(topic.id, index);
+                rt::yield_if_needed().await;
+                let found = self.table.find(id);
+                // Of a topic's thousands a few change at a time.
+                if found.is_some() && known.and_then(|topic| topic.partition(index)) == Some(placed) {
+                    continue;
+                }
                 let wanted = self.wanted(id, placed, settings, isr_min, image);
-                match self.table.find(id) {
+                match found {
                     Some(partition) => {
                         partition.uncut().await;
                         self.adjust(&partition, &wanted);
                     }
                     None => self.begin_to_open(id, topic.name.clone(), wanted, &mut opening).await,
                 }
-                rt::yield_if_needed().await;
             }
             self.close_what_left(topic);
         }
@@ -201,6 +211,12 @@ impl<D: Disk> Partitions<D> {
             state.leader = None;
         }
         Wanted { state, settings, source }
+    }
+
+    /// What `wanted` looks for in an image beside the partition.
+    fn ways(&self, image: &Image) -> (bool, Vec<(BrokerId, Option<u16>)>) {
+        let shards = |broker: &Broker| (broker.id, broker.peer.as_ref().map(|peer| peer.shards));
+        (self.has_registered(image), image.brokers().map(shards).collect())
     }
 
     /// A broker alone leads whatever it led: nobody raises an epoch for it.
