@@ -143,9 +143,12 @@ impl<D: Disk> Control<D> {
     /// Answers when the outcome holds on every shard of this broker.
     pub async fn propose(self: &Rc<Self>, proposal: Proposal) -> Outcome {
         match self.settle(proposal).await {
+            // It is committed; but a broker that is cut off by now may never hear of it.
             Ok((outcome, offset)) => {
-                self.known_everywhere(offset).await;
-                outcome
+                match rt::timer::timeout(PATIENCE_OF_CLIENTS, self.known_everywhere(offset)).await {
+                    Some(()) => outcome,
+                    None => Outcome::Failed(unknown()),
+                }
             }
             Err(refusal) => Outcome::Failed(refusal),
         }
@@ -427,7 +430,7 @@ impl<D: Disk> Control<D> {
 }
 
 fn unknown() -> Refusal {
-    let sentence = "The controller changed while it decided this; look whether it holds.";
+    let sentence = "The controller changed, or was lost, while this was decided; look whether it holds.";
     Refusal::new(ErrorCode::RequestTimedOut, sentence)
 }
 
