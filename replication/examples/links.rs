@@ -1,12 +1,12 @@
-//! What a link between brokers costs beside plain TCP: the round trip of a small frame, and bulk one way. Two shards
-//! of one process, on loopback; each figure is the best of three.
+//! What a link between brokers costs beside plain TCP: the round trip of a small frame, and bulk one way, with the CPU
+//! of both sides. Two shards of one process, on loopback; each figure is the best of three.
 //!
 //! ```text
 //! cargo run --release -p replication --example links [rounds] [MiB]
 //! ```
 
 use std::{
-    env,
+    env, fs,
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -77,14 +77,43 @@ async fn run(shard: Shard, identity: Identity, plan: Plan) {
     endpoint.close().await;
 }
 
-fn tell(name: &str, plan: Plan, round: Duration, bulk: Duration) {
-    let mib = (plan.frames * FRAME) as f64 / f64::from(1 << 20);
-    let round_us = round.as_secs_f64() * 1e6 / plan.rounds as f64;
-    println!("{name}: {round_us:.1} us a round trip, {:.0} MiB/s", mib / bulk.as_secs_f64());
+/// Of the repeats so far.
+struct Best {
+    round: Duration,
+    bulk: Duration,
+    bulk_cpu: Duration,
+}
+
+impl Best {
+    const NONE: Self = Self { round: Duration::MAX, bulk: Duration::MAX, bulk_cpu: Duration::MAX };
+
+    fn rounds(&mut self, begun: Instant) {
+        self.round = self.round.min(begun.elapsed());
+    }
+
+    fn bulk(&mut self, begun: Instant, cpu_before: Duration) {
+        self.bulk = self.bulk.min(begun.elapsed());
+        self.bulk_cpu = self.bulk_cpu.min(cpu() - cpu_before);
+    }
+
+    fn tell(&self, name: &str, plan: Plan) {
+        let mib = (plan.frames * FRAME) as f64 / f64::from(1 << 20);
+        let round_us = self.round.as_secs_f64() * 1e6 / plan.rounds as f64;
+        let (rate, cpu) = (mib / self.bulk.as_secs_f64(), self.bulk_cpu.as_secs_f64() * 1024.0 / mib);
+        println!("{name}: {round_us:.1} us a round trip, {rate:.0} MiB/s, {cpu:.2} s of CPU a GiB");
+    }
+}
+
+/// Of all threads of this process, as `/proc/self/stat` has it, in hundredths of a second.
+fn cpu() -> Duration {
+    let text = fs::read_to_string("/proc/self/stat").expect("it is Linux");
+    let behind_name = text.rsplit(')').next().expect("split gives something");
+    let ticks = behind_name.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks"));
+    Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
 async fn ask_lane(mut lane: Lane, plan: Plan) {
-    let (mut round, mut bulk) = (Duration::MAX, Duration::MAX);
+    let mut best = Best::NONE;
     let body = Bytes::from(vec![7; FRAME]);
     for _ in 0..REPEATS {
         let begun = Instant::now();
@@ -92,15 +121,15 @@ async fn ask_lane(mut lane: Lane, plan: Plan) {
             lane.sender.send(&[&[7; SMALL]]).await.expect("sent");
             lane.receiver.receive(SMALL).await.expect("answered");
         }
-        round = round.min(begun.elapsed());
-        let begun = Instant::now();
+        best.rounds(begun);
+        let (begun, before) = (Instant::now(), cpu());
         for _ in 0..plan.frames {
             lane.sender.send_bytes(b"", vec![body.clone()]).await.expect("sent");
         }
         lane.receiver.receive(SMALL).await.expect("answered");
-        bulk = bulk.min(begun.elapsed());
+        best.bulk(begun, before);
     }
-    tell("QUIC", plan, round, bulk);
+    best.tell("QUIC", plan);
 }
 
 async fn answer_lane(mut lane: Lane, plan: Plan) {
@@ -119,7 +148,7 @@ async fn answer_lane(mut lane: Lane, plan: Plan) {
 }
 
 async fn ask_stream(stream: Stream, plan: Plan) {
-    let (mut round, mut bulk) = (Duration::MAX, Duration::MAX);
+    let mut best = Best::NONE;
     let (small, body) = ([7; SMALL], vec![7; FRAME]);
     for _ in 0..REPEATS {
         let begun = Instant::now();
@@ -127,15 +156,15 @@ async fn ask_stream(stream: Stream, plan: Plan) {
             stream.send_all(&small).await.expect("sent");
             receive_exactly(&stream, &mut [0; SMALL], SMALL).await;
         }
-        round = round.min(begun.elapsed());
-        let begun = Instant::now();
+        best.rounds(begun);
+        let (begun, before) = (Instant::now(), cpu());
         for _ in 0..plan.frames {
             stream.send_all(&body).await.expect("sent");
         }
         receive_exactly(&stream, &mut [0; SMALL], 3).await;
-        bulk = bulk.min(begun.elapsed());
+        best.bulk(begun, before);
     }
-    tell("TCP ", plan, round, bulk);
+    best.tell("TCP ", plan);
 }
 
 async fn answer_stream(stream: Stream, plan: Plan) {
