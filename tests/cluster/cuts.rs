@@ -117,3 +117,26 @@ fn bad_links_lose_no_record() {
     }
     run.heal_and_end();
 }
+
+/// A tunnel on the way, say, that carries less than both ends believe: links that live and links that begin both find out
+/// what comes through.
+#[test]
+fn a_path_that_swallows_large_datagrams_stops_nobody() {
+    let Some(mut run) = start() else { return };
+    // QUIC's smallest datagram, with the heads of IP and UDP, is 1228 bytes.
+    run.network().narrow(1260);
+    for _ in 0..3 {
+        run.wait_for_progress_within(FAIL_OVER_OF_BAD_LINK);
+        thread::sleep(CUT / 2);
+    }
+    run.wait_until_in_sync();
+    let leader = run.leader(0);
+    run.cluster.kill(leader);
+    run.wait_for_progress_within(FAIL_OVER_OF_BAD_LINK);
+    run.cluster.restart(leader);
+    run.wait_until_in_sync();
+    let lost = run.network().narrow_lost();
+    println!("{lost} packets were too large");
+    assert!(lost > 0, "the path was not narrow");
+    run.heal_and_end();
+}

@@ -189,6 +189,33 @@ impl Network {
         self.must(id, "tc", &[&["qdisc", "replace", "dev", "eth0", "root", "tbf"][..], &queue].concat());
     }
 
+    /// Larger packets between brokers are lost, and nobody is told. What `narrow_lost` counts begins anew.
+    pub(crate) fn narrow(&self, bytes: u16) {
+        for id in 1..=self.count {
+            // Else the kernel hands over many datagrams as one packet, which is judged as a whole.
+            self.must(id, "ip", &["link", "set", "eth0", "gso_max_segs", "1"]);
+            for from in self.others(id).map(|other| self.address(other)) {
+                let rule = format!("add rule ip lab in ip saddr {from} ip length > {bytes} counter drop");
+                self.must(id, NFT, &[&rule]);
+            }
+        }
+    }
+
+    /// Packets that were too large for a narrow network.
+    pub(crate) fn narrow_lost(&self) -> u64 {
+        let lost = |id: i32| {
+            let namespace = format!("--net=/run/netns/{}", self.namespace(id));
+            let list =
+                Command::new("nsenter").args([&namespace, NFT, "list", "chain", "ip", "lab", "in"]).output();
+            let list = String::from_utf8(list.expect("nft runs").stdout).expect("text");
+            let words: Vec<&str> = list.split_whitespace().collect();
+            let counts =
+                words.windows(2).filter(|pair| pair[0] == "packets").map(|pair| pair[1].parse::<u64>());
+            counts.map(|count| count.expect("a number")).sum::<u64>()
+        };
+        (1..=self.count).map(lost).sum()
+    }
+
     /// The cable is out, for everybody.
     pub(crate) fn unplug(&self, id: i32) {
         self.must(id, "ip", &["link", "set", "eth0", "down"]);
@@ -198,6 +225,7 @@ impl Network {
     pub(crate) fn heal(&self) {
         for id in 1..=self.count {
             self.must(id, NFT, &["flush chain ip lab in"]);
+            self.must(id, "ip", &["link", "set", "eth0", "gso_max_segs", "65535"]);
             // Nothing to delete is an error.
             let _ = self.inside(id, "tc", &["qdisc", "del", "dev", "eth0", "root"]);
             self.must(id, "ip", &["link", "set", "eth0", "up"]);
