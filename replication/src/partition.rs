@@ -330,7 +330,7 @@ impl<D: Disk> Partition<D> {
         self.check_follows(epoch)?;
         self.take_back(to, unclean)?;
         let cut = store.truncate(&self.log, to).await;
-        self.cut_ended.wake_all();
+        self.cut_is_over();
         cut?;
         Ok(())
     }
@@ -346,11 +346,24 @@ impl<D: Disk> Partition<D> {
     ) -> Result<(), PartitionError> {
         self.check_follows(epoch)?;
         self.take_back(start, unclean)?;
-        let cut = store.restart_at(&self.log, start).await;
+        let restarted = store.restart_at(&self.log, start).await;
+        match &restarted {
+            Ok(()) => self.leaders_high.set(self.leaders_high.get().max(start)),
+            // It may be empty where it began before, and then this broker has nothing of what clients have seen.
+            Err(_) => {
+                let (end, marks) = (self.log.ends().end, self.marks.get());
+                let (high, last_stable) = (marks.high.min(end), marks.last_stable.min(end));
+                self.marks.set(Watermarks { high, last_stable, ..marks });
+            }
+        }
+        self.cut_is_over();
+        Ok(restarted?)
+    }
+
+    /// Done or not, the log has an end again.
+    fn cut_is_over(&self) {
+        self.refresh();
         self.cut_ended.wake_all();
-        cut?;
-        self.leaders_high.set(self.leaders_high.get().max(start));
-        Ok(())
     }
 
     /// What was found corrupt in a follower's log, and everything behind it, goes: the leader has it, and nobody counts on
@@ -364,7 +377,7 @@ impl<D: Disk> Partition<D> {
         self.marks.set(Watermarks { high: start, last_stable: start, ..marks });
         self.leaders_high.set(Offset::ZERO);
         let cut = store.cut_damage(&self.log).await;
-        self.cut_ended.wake_all();
+        self.cut_is_over();
         Ok(cut?)
     }
 
@@ -554,8 +567,12 @@ impl<D: Disk> Partition<D> {
         }
     }
 
-    /// Takes over how far the log is by now.
+    /// Takes over how far the log is by now. Not while it is being cut: a log that begins anew is empty where it began
+    /// before, below what clients have seen, until it begins elsewhere. Whoever cuts does this afterwards.
     pub fn refresh(&self) {
+        if self.log.is_being_cut() {
+            return;
+        }
         let ends = self.log.ends();
         let before = self.marks.get();
         let high = match &mut *self.role.borrow_mut() {

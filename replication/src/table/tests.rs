@@ -342,3 +342,69 @@ fn only_a_follower_gives_up_what_is_corrupt() {
     world.table.moved(&partition);
     assert_eq!(partition.watermarks().high, Offset(2));
 }
+
+/// A follower of broker 2 in epoch 1 that has ten records of one each, which clients have seen.
+fn followed(world: &World) -> Rc<Partition<MemDisk>> {
+    let partition = world.open(0, Durability::Flushed, &led(0, &[1]));
+    for _ in 0..10 {
+        world.append(&partition, 1).unwrap();
+    }
+    world.commit();
+    assert_eq!(partition.watermarks().high, Offset(10));
+    partition.set_state(&PartitionState { leader: Some(BrokerId(2)), ..led(1, &[2]) }, Millis(0));
+    partition
+}
+
+/// Runs a cut, and whatever else refreshes a partition between any two of its steps.
+fn disturbed<T>(world: &World, partition: &Partition<MemDisk>, cut: impl Future<Output = T>) -> T {
+    let mut cut = pin!(cut);
+    for _ in 0..1000 {
+        if let Poll::Ready(out) = cut.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return out;
+        }
+        world.table.moved(partition);
+    }
+    panic!("the cut does not end");
+}
+
+/// A producer that still sent to a broker whose log began anew brought it down: the log was empty where it had begun
+/// before, below the high watermark.
+#[test]
+fn a_log_that_is_being_cut_moves_no_mark() {
+    let epoch = LeaderEpoch(1);
+    let world = World::new();
+    let partition = followed(&world);
+    let poll = world.park(0, 20);
+    disturbed(&world, &partition, partition.restart_at(&world.store, epoch, Offset(50), false)).unwrap();
+    let marks = partition.watermarks();
+    assert_eq!((marks.log_start, marks.high, marks.log_end), (Offset(50), Offset(50), Offset(50)));
+    world.table.moved(&partition);
+    assert_eq!(world.woken(), [(poll, Woken::Reached)]);
+
+    let world = World::new();
+    let partition = followed(&world);
+    partition.heard_high(epoch, Offset(10)).unwrap();
+    disturbed(&world, &partition, partition.truncate(&world.store, epoch, Offset(4), true)).unwrap();
+    let marks = partition.watermarks();
+    assert_eq!((marks.high, marks.log_end), (Offset(4), Offset(4)));
+}
+
+/// What a failure leaves may be an empty log, of which nothing was seen here.
+#[test]
+fn a_log_that_could_not_begin_anew_has_ordered_marks() {
+    let mut emptied = false;
+    for operation in 1.. {
+        let world = World::new();
+        let partition = followed(&world);
+        world.disk.fail_at(Some(world.disk.operations() + operation));
+        let restarted = partition.restart_at(&world.store, LeaderEpoch(1), Offset(50), false);
+        if disturbed(&world, &partition, restarted).is_ok() {
+            assert!(operation > 5 && emptied, "{operation}");
+            return;
+        }
+        world.table.moved(&partition);
+        let marks = partition.watermarks();
+        assert_eq!(marks.log_end, partition.log().ends().end);
+        emptied |= marks.log_end == Offset::ZERO;
+    }
+}
