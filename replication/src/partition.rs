@@ -81,7 +81,7 @@ pub enum Isolation {
     #[default]
     Uncommitted,
     Committed,
-    /// Everything there is, for replicas and coordinators.
+    /// Everything there is, for a coordinator that loads what it wrote. (A follower's stream reads the log itself.)
     All,
 }
 

@@ -1,9 +1,10 @@
-//! Who waits for which offset, and until when: one queue a shard for acks=all and long polls alike. Pure.
+//! Who waits for which offset, and until when: one queue a shard for acks=1, acks=all and long polls alike. Pure.
 //!
-//! A ticket waits at one or more *places*, a partition and the offset its high watermark must reach: a produce for all
-//! of its places, a fetch for any. It ends once, whatever comes first, and then stands nowhere any more. Coming and
-//! going cost a ticket the logarithm of what waits for each of its places; moving a watermark costs that for each place
-//! it reaches, and for the other places of those it wakes. Who waits for more is not looked at.
+//! A ticket waits at one or more *places*, a partition and the offset that one of its marks must reach: what this broker
+//! alone vouches for (acks=1), or the high watermark. A produce waits for all of its places, a fetch for any. It ends
+//! once, whatever comes first, and then stands nowhere any more. Coming and going cost a ticket the logarithm of what
+//! waits for each of its places; moving a mark costs that for each place it reaches, and for the other places of those it
+//! wakes. Who waits for more is not looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 
