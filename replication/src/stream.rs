@@ -18,3 +18,6 @@ pub mod replicator;
 
 pub use feeder::serve_follower;
 pub use replicator::{Dial, NoLane, Replicator};
+
+#[cfg(test)]
+mod tests;

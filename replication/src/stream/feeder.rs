@@ -43,6 +43,8 @@ struct Feeder<D: Disk> {
     slowed: RefCell<BTreeSet<TopicPartition>>,
     /// Answers to Follow that hold no records.
     answers: RefCell<Vec<Frame>>,
+    /// Partitions that could not be read when they were last, which was said.
+    troubled: RefCell<BTreeSet<TopicPartition>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +77,7 @@ pub async fn serve_follower<D: Disk>(
         feed: Rc::new(Feed::default()),
         slowed: RefCell::default(),
         answers: RefCell::default(),
+        troubled: RefCell::default(),
     });
     let pusher = feeder.clone();
     runtime.spawn(Box::pin(async move {
@@ -96,7 +99,10 @@ impl<D: Disk> Feeder<D> {
                 match frame.kind {
                     Kind::Follow => self.begin(&frame),
                     Kind::Acknowledged => self.acknowledged(&frame),
-                    Kind::Leave => self.leave(frame.id),
+                    Kind::Leave => {
+                        self.leave(frame.id);
+                        self.troubled.borrow_mut().remove(&frame.id);
+                    }
                     // Of a leader only.
                     Kind::Batches | Kind::Diverged | Kind::Restart | Kind::Refused => {}
                 }
@@ -201,10 +207,15 @@ impl<D: Disk> Feeder<D> {
         let batches = match self.read(&partition, cursor.next).await {
             Ok(batches) => batches,
             Err(error) => {
-                tracing::warn!(partition = %id, broker = %self.follower, %error, "a follower cannot be sent the log");
+                if self.troubled.borrow_mut().insert(id) {
+                    tracing::warn!(partition = %id, broker = %self.follower, %error, "a follower cannot be sent the log");
+                }
                 return self.refuse(id, cursor.epoch, ErrorCode::KafkaStorageError, sender).await;
             }
         };
+        if !batches.is_empty() {
+            self.troubled.borrow_mut().remove(&id);
+        }
         let next = next_offset(&batches).unwrap_or(cursor.next);
         let marks = partition.watermarks();
         let told = (marks.high, marks.log_start);

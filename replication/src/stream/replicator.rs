@@ -23,8 +23,10 @@ use crate::{
 
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// A partition that the leader refuses is asked for again after this.
+/// A partition that the leader refuses is asked for again after this: it may not have heard of its election. Each time
+/// after twice as long, up to the second: it may be that it cannot read its log.
 const RETRY: Duration = Duration::from_millis(25);
+const RETRY_MAX: Duration = Duration::from_millis(500);
 /// And one that cannot take what it is sent: most of the time its disk is full.
 const RETRY_OF_TROUBLED: Duration = Duration::from_millis(500);
 /// Acknowledgements in one frame.
@@ -80,6 +82,8 @@ struct Followed {
     unclean: bool,
     /// It could not take the last records that came, and that was said.
     troubled: bool,
+    /// How long it rests if it is refused once more.
+    retry: Duration,
     stage: Stage,
 }
 
@@ -173,7 +177,8 @@ impl<D: Disk> Source<D> {
         if partitions.get(&id).is_some_and(|known| known.epoch >= epoch) {
             return;
         }
-        partitions.insert(id, Followed { epoch, unclean, troubled: false, stage: Stage::Wanted });
+        let stage = Stage::Wanted;
+        partitions.insert(id, Followed { epoch, unclean, troubled: false, retry: RETRY, stage });
         drop(partitions);
         self.feed().push(id);
     }
@@ -208,7 +213,17 @@ impl<D: Disk> Source<D> {
     fn stage(&self, id: TopicPartition, epoch: LeaderEpoch, stage: Stage) {
         if let Some(known) = self.partitions.borrow_mut().get_mut(&id).filter(|known| known.epoch == epoch) {
             known.stage = stage;
+            if stage == Stage::Streams {
+                known.retry = RETRY;
+            }
         }
+    }
+
+    fn refused(self: &Rc<Self>, id: TopicPartition, known: Followed, feed: &Rc<Feed>) {
+        if let Some(again) = self.partitions.borrow_mut().get_mut(&id) {
+            again.retry = (known.retry * 2).min(RETRY_MAX);
+        }
+        self.rest(id, known.epoch, known.retry, feed);
     }
 
     async fn run(self: &Rc<Self>) {
@@ -242,7 +257,7 @@ impl<D: Disk> Source<D> {
         let feed = Rc::new(Feed::default());
         self.feed.replace(feed.clone()).close();
         for (&id, followed) in self.partitions.borrow_mut().iter_mut() {
-            followed.stage = Stage::Wanted;
+            (followed.stage, followed.retry) = (Stage::Wanted, RETRY);
             feed.push(id);
         }
         let (this, feed_of_writer) = (self.clone(), feed.clone());
@@ -376,7 +391,7 @@ impl<D: Disk> Source<D> {
                 partition.restart_at(&self.store, epoch, start, known.unclean).await?;
                 self.ask_again(partition, epoch, feed);
             }
-            Kind::Refused => self.rest(frame.id, epoch, RETRY, feed),
+            Kind::Refused => self.refused(frame.id, known, feed),
             // Of a follower only.
             Kind::Follow | Kind::Acknowledged | Kind::Leave => {}
         }
