@@ -52,6 +52,8 @@ pub struct ReadRange {
 pub struct ReadBatches {
     pub slices: Vec<PageSlice>,
     pub bytes: usize,
+    /// Behind the last batch, if there is one.
+    pub next: Option<Offset>,
 }
 
 /// The first record of a batch that is not older than `target`. Of most topics nobody has looked at the records before
@@ -114,6 +116,7 @@ impl<F: Clone + 'static> Log<F> {
             }
             walk.take(&header, bytes, &mut out.slices).await?;
             out.bytes += bytes;
+            out.next = Some(header.next_offset());
         }
         // There is no batch where the log says that there is one: a flipped length led past it. Only compaction, and only
         // that of others, leaves nothing at a log's end.

@@ -3,12 +3,14 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    iter,
     rc::Rc,
     time::Duration,
 };
 
-use engine::{Disk, Store};
-use model::{BatchHeader, BrokerId, ErrorCode, LeaderEpoch, Offset, TopicPartition};
+use bytes::Bytes;
+use engine::{Disk, ReadBatches, Store};
+use model::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicPartition};
 
 use super::frame::{BadFrame, FRAME_BYTES_MAX, Frame, HEADER_BYTES, Kind};
 use crate::{
@@ -18,6 +20,8 @@ use crate::{
 
 /// Of one partition in one turn; then others have theirs.
 const TURN_BYTES: usize = 512 << 10;
+/// Fewer bytes of records are copied into their frame: that costs less than to hold their pages.
+pub(super) const HELD_BYTES_MIN: usize = 128 << 10;
 /// Who must wait for a throttle asks again after this at the latest: it may have been taken off.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -204,8 +208,8 @@ impl<D: Disk> Feeder<D> {
         if catches_up && self.must_wait(id) {
             return Ok(());
         }
-        let batches = match self.read(&partition, cursor.next).await {
-            Ok(batches) => batches,
+        let read = match self.read(&partition, cursor.next).await {
+            Ok(read) => read,
             Err(error) => {
                 if self.troubled.borrow_mut().insert(id) {
                     tracing::warn!(partition = %id, broker = %self.follower, %error, "a follower cannot be sent the log");
@@ -213,13 +217,13 @@ impl<D: Disk> Feeder<D> {
                 return self.refuse(id, cursor.epoch, ErrorCode::KafkaStorageError, sender).await;
             }
         };
-        if !batches.is_empty() {
+        if read.next.is_some() {
             self.troubled.borrow_mut().remove(&id);
         }
-        let next = next_offset(&batches).unwrap_or(cursor.next);
+        let next = read.next.unwrap_or(cursor.next);
         let marks = partition.watermarks();
         let told = (marks.high, marks.log_start);
-        if batches.is_empty() && cursor.told == Some(told) {
+        if read.bytes == 0 && cursor.told == Some(told) {
             return Ok(());
         }
         // Before it is sent, so that no acknowledgement overtakes it.
@@ -231,9 +235,9 @@ impl<D: Disk> Feeder<D> {
         let frame = Frame::new(Kind::Batches, id, cursor.epoch);
         let head = Frame { first: told.0.0, second: told.1.0, third: cursor.next.0, ..frame }.encode();
         if catches_up {
-            self.pace.sent(id, self.follower, batches.len(), self.runtime.now());
+            self.pace.sent(id, self.follower, read.bytes, self.runtime.now());
         }
-        sender.send(&[&head, &batches]).await?;
+        send(&head, read, sender).await?;
         if next < partition.log().ends().end {
             self.feed.push(id);
         }
@@ -257,16 +261,13 @@ impl<D: Disk> Feeder<D> {
         true
     }
 
-    async fn read(&self, partition: &Partition<D>, from: Offset) -> Result<Vec<u8>, engine::ReadError> {
+    async fn read(&self, partition: &Partition<D>, from: Offset) -> Result<ReadBatches, engine::ReadError> {
         let until = partition.log().ends().end;
         if from >= until {
-            return Ok(Vec::new());
+            return Ok(ReadBatches::default());
         }
         let range = engine::ReadRange { from, until, bytes_max: TURN_BYTES, at_least_one: true };
-        let read = self.store.read(partition.log(), range).await?;
-        let mut batches = Vec::with_capacity(read.bytes);
-        read.slices.iter().for_each(|slice| batches.extend_from_slice(slice));
-        Ok(batches)
+        self.store.read(partition.log(), range).await
     }
 
     async fn refuse(
@@ -282,12 +283,17 @@ impl<D: Disk> Feeder<D> {
     }
 }
 
-/// Behind the last of whole batches.
-fn next_offset(mut batches: &[u8]) -> Option<Offset> {
-    let mut next = None;
-    while let Ok(header) = BatchHeader::read(batches) {
-        next = Some(header.next_offset());
-        batches = header.total_bytes().ok().and_then(|bytes| batches.get(bytes..))?;
+/// What is large goes out of the pages that it lies in, which the lane holds until all of it has arrived.
+///
+/// Beside the records of frames that are under way, which are no more than the lane's window of 8 MiB and one frame, that
+/// holds what else lies in the first and the last page of each of them: a page is a mebibyte at the most, and so many
+/// frames as are not copied in that window are 64. A follower that takes nothing in does not make it more, and one that is
+/// not heard of any more ends the link, and with it all of that.
+async fn send(head: &[u8], read: ReadBatches, sender: &mut LaneSender) -> Result<(), LinkError> {
+    if read.bytes < HELD_BYTES_MIN {
+        let slices = read.slices.iter().map(|slice| &slice[..]);
+        let parts: Vec<&[u8]> = iter::once(head).chain(slices).collect();
+        return sender.send(&parts).await;
     }
-    next
+    sender.send_bytes(head, read.slices.into_iter().map(Bytes::from_owner).collect()).await
 }

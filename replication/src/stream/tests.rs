@@ -15,7 +15,8 @@ use std::{
     time::Duration,
 };
 
-use engine::{LogConfig, Store, StoreOptions, disk::mem::MemDisk, journal};
+use bytes::Bytes;
+use engine::{LogConfig, ReadRange, Store, StoreOptions, disk::mem::MemDisk, journal};
 use model::{
     BrokerId, LeaderEpoch, Millis, Offset, PartitionIndex, ShardId, Timestamp, TopicId, TopicPartition,
     batch::record::{Producer, batch_of},
@@ -91,6 +92,8 @@ impl Runtime for ByHand {
 struct World {
     hand: Rc<ByHand>,
     disk: MemDisk,
+    store: Rc<Store<MemDisk>>,
+    table: Rc<PartitionTable<MemDisk>>,
     far: Lane,
     wires: [Wire; 2],
 }
@@ -159,9 +162,10 @@ impl World {
         table.insert(partition);
         let (near, far, wires) = memory::pair(1 << 20);
         let hand = Rc::new(ByHand::default());
-        let served = serve_follower(hand.clone(), table, store, Rc::new(Unhindered), OTHER, 1, near);
+        let served =
+            serve_follower(hand.clone(), table.clone(), store.clone(), Rc::new(Unhindered), OTHER, 1, near);
         hand.spawn(Box::pin(async move { drop(served.await) }));
-        Self { hand, disk, far, wires }
+        Self { hand, disk, store, table, far, wires }
     }
 
     /// Follows an empty log of the other broker.
@@ -175,9 +179,9 @@ impl World {
         let (near, far, wires) = memory::pair(1 << 20);
         let hand = Rc::new(ByHand::default());
         let dial = Rc::new(OnlyLane(Cell::new(Some(near))));
-        let replicator = Replicator::new(hand.clone(), table, store, dial);
+        let replicator = Replicator::new(hand.clone(), table.clone(), store.clone(), dial);
         replicator.follow(ID, OTHER, ShardId(0), EPOCH, false);
-        (Self { hand, disk, far, wires }, replicator)
+        (Self { hand, disk, store, table, far, wires }, replicator)
     }
 
     /// Until nothing happens any more at this time. What is sent arrives.
@@ -294,4 +298,27 @@ fn that_a_log_cannot_be_read_is_said_once_until_it_can() {
         let counted: Vec<usize> = counted.into_values().collect();
         assert_eq!(counted, [1, 1, 1, 1, 2, 2]);
     });
+}
+
+/// Small ones are copied, large ones are not; the follower cannot tell.
+#[test]
+fn records_arrive_as_they_stand_in_the_log() {
+    for cold in [false, true] {
+        let sizes = [100, 300_000, 10, 1500, 500_000, 100_000, 1];
+        let mut world = World::leader(&sizes, 1 << 20, cold);
+        let none = LeaderEpoch(-1);
+        world.tell(Frame::follow(ID, EPOCH, Offset(0), none));
+        let heard = world.heard();
+        assert!(heard.iter().all(|(frame, _)| frame.kind == Kind::Batches));
+        let records: Vec<Vec<u8>> = heard.into_iter().map(|(_, records)| records).collect();
+        let held: Vec<bool> = records.iter().map(|records| records.len() >= feeder::HELD_BYTES_MIN).collect();
+        assert_eq!(held, [true, true, false]);
+        let log = world.table.find(ID).unwrap().log().clone();
+        let until = log.ends().end;
+        let range = ReadRange { from: Offset(0), until, bytes_max: usize::MAX, at_least_one: true };
+        let read = block_on(world.store.read(&log, range)).unwrap();
+        assert_eq!(read.next, Some(Offset(sizes.len() as i64)));
+        let expected: Vec<Bytes> = read.slices.into_iter().map(Bytes::from_owner).collect();
+        assert!(records.concat() == expected.concat(), "cold: {cold}");
+    }
 }
