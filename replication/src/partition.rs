@@ -228,6 +228,7 @@ impl<D: Disk> Partition<D> {
         }
         drop(role);
         self.refresh();
+        self.hasten();
         changed
     }
 
@@ -485,7 +486,29 @@ impl<D: Disk> Partition<D> {
 
     fn stir(&self) {
         for feed in self.feeds.borrow().iter().filter_map(Weak::upgrade) {
+            self.queue(&feed);
+        }
+    }
+
+    /// There is something to read for this feed: in front, if somebody may be waiting until it was read.
+    pub fn queue(&self, feed: &Feed) {
+        if self.catches_up(feed) {
+            feed.push_behind(self.id());
+        } else {
             feed.push(self.id());
+        }
+    }
+
+    fn catches_up(&self, feed: &Feed) -> bool {
+        feed.follower().is_some_and(|follower| !self.is_in_sync(follower))
+    }
+
+    /// A follower that came in sync is waited for from now on.
+    fn hasten(&self) {
+        for feed in self.feeds.borrow().iter().filter_map(Weak::upgrade) {
+            if !self.catches_up(&feed) {
+                feed.hasten(self.id());
+            }
         }
     }
 

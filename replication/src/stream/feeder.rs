@@ -78,7 +78,7 @@ pub async fn serve_follower<D: Disk>(
         follower: broker,
         life,
         cursors: RefCell::default(),
-        feed: Rc::new(Feed::default()),
+        feed: Rc::new(Feed::to(broker)),
         slowed: RefCell::default(),
         answers: RefCell::default(),
         troubled: RefCell::default(),
@@ -119,16 +119,20 @@ impl<D: Disk> Feeder<D> {
     fn begin(&self, asked: &Frame) {
         self.leave(asked.id);
         match self.compare(asked) {
-            Ok(cursor) => {
+            Ok((cursor, partition)) => {
                 self.cursors.borrow_mut().insert(asked.id, cursor);
+                partition.attach(&self.feed);
+                partition.queue(&self.feed);
             }
-            Err(answer) => self.answers.borrow_mut().push(answer),
+            Err(answer) => {
+                self.answers.borrow_mut().push(answer);
+                self.feed.push(asked.id);
+            }
         }
-        self.feed.push(asked.id);
     }
 
     /// Where to go on, or why not yet.
-    fn compare(&self, asked: &Frame) -> Result<Cursor, Frame> {
+    fn compare(&self, asked: &Frame) -> Result<(Cursor, Rc<Partition<D>>), Frame> {
         let Frame { id, epoch, .. } = *asked;
         let answer = |kind, first, second| Frame { kind, first, second, ..*asked };
         let partition = self.table.find(id).filter(|p| p.leads() && p.leader_epoch() == epoch);
@@ -149,8 +153,7 @@ impl<D: Disk> Feeder<D> {
             Lineage::Same => {
                 // What it vouches for it says next: its log may be longer than what is safe of it.
                 partition.follower_begun(self.follower, self.life);
-                partition.attach(&self.feed);
-                Ok(Cursor { epoch, next: end, told: None })
+                Ok((Cursor { epoch, next: end, told: None }, partition))
             }
         }
     }
@@ -205,7 +208,7 @@ impl<D: Disk> Feeder<D> {
             return self.refuse(id, cursor.epoch, ErrorCode::NotLeaderOrFollower, sender).await;
         };
         let catches_up = !partition.is_in_sync(self.follower);
-        if catches_up && self.must_wait(id) {
+        if catches_up && self.must_wait(&partition) {
             return Ok(());
         }
         let read = match self.read(&partition, cursor.next).await {
@@ -239,23 +242,24 @@ impl<D: Disk> Feeder<D> {
         }
         send(&head, read, sender).await?;
         if next < partition.log().ends().end {
-            self.feed.push(id);
+            partition.queue(&self.feed);
         }
         Ok(())
     }
 
     /// If the throttle says so, the partition's next turn comes when that is over.
-    fn must_wait(self: &Rc<Self>, id: TopicPartition) -> bool {
+    fn must_wait(self: &Rc<Self>, partition: &Rc<Partition<D>>) -> bool {
+        let id = partition.id();
         let wait = self.pace.wait(id, self.follower, self.runtime.now()).min(WAIT_MAX);
         if wait.is_zero() {
             return false;
         }
         if self.slowed.borrow_mut().insert(id) {
-            let this = self.clone();
+            let (this, partition) = (self.clone(), partition.clone());
             self.runtime.spawn(Box::pin(async move {
                 this.runtime.sleep(wait).await;
                 this.slowed.borrow_mut().remove(&id);
-                this.feed.push(id);
+                partition.queue(&this.feed);
             }));
         }
         true

@@ -13,7 +13,9 @@ use model::{
 use rt::pages::PagePool;
 
 use super::*;
-use crate::{AppendRules, Isolation, Lineage, Mark, PartitionError, PartitionState, ReadFrom, Serves, Woken};
+use crate::{
+    AppendRules, Feed, Isolation, Lineage, Mark, PartitionError, PartitionState, ReadFrom, Serves, Woken,
+};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const LATE: Millis = Millis(1_000_000);
@@ -407,4 +409,28 @@ fn a_log_that_could_not_begin_anew_has_ordered_marks() {
         assert_eq!(marks.log_end, partition.log().ends().end);
         emptied |= marks.log_end == Offset::ZERO;
     }
+}
+
+/// Acknowledgements once waited until a thousand other partitions had each sent half a megabyte to a follower that came
+/// back.
+#[test]
+fn what_goes_to_followers_in_sync_goes_in_front() {
+    let world = World::new();
+    let replicas = |state| PartitionState { replicas: vec![ME, BrokerId(2)], ..state };
+    let lagging = world.open(0, Durability::Flushed, &replicas(led(0, &[1])));
+    let in_sync = world.open(1, Durability::Flushed, &replicas(led(0, &[1, 2])));
+    let feed = Rc::new(Feed::to(BrokerId(2)));
+    let both = [&lagging, &in_sync];
+    let append = || both.map(|partition| world.append(partition, 1).unwrap());
+    both.iter().for_each(|partition| partition.attach(&feed));
+    append();
+    assert_eq!([feed.pop(), feed.pop(), feed.pop()], [Some(id(1)), Some(id(0)), None]);
+    // It is let in, and others wait for it from now on.
+    feed.push_behind(id(5));
+    append();
+    lagging.set_state(&PartitionState { partition_epoch: 1, ..replicas(led(0, &[1, 2])) }, Millis(0));
+    assert_eq!([feed.pop(), feed.pop()], [Some(id(1)), Some(id(0))]);
+    in_sync.set_state(&PartitionState { partition_epoch: 1, ..replicas(led(0, &[1])) }, Millis(0));
+    append();
+    assert_eq!([feed.pop(), feed.pop(), feed.pop()], [Some(id(0)), Some(id(5)), Some(id(1))]);
 }
