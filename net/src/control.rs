@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!   handler on shard C          shard 0                            shards 0..n
-//!   propose ----------------->  inbox -> src/control.rs decides
+//!   propose ----------------->  inbox -> src/serve/control.rs decides
 //!                               records appended and durable
-//!                               publish(image) ------------------> inbox of images -> src/shard.rs opens and
-//!                                                                  closes partitions -> apply_image
+//!                               publish(image) ------------------> inbox of images -> src/serve/partitions.rs
+//!                                                                  opens and closes partitions -> apply_image
 //!                               all have applied <---------------- Applied(offset)
 //!   outcome <-----------------  answer
 //! ```
