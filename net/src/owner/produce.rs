@@ -51,9 +51,10 @@ impl<D: Disk> Owner<D> {
         let outcome = found.and_then(|partition| {
             let rules = AppendRules { isr_min: part.isr_min };
             let appended = partition.append(&self.store, &part.batch, rules, self.clock.wall());
+            let appended = appended.map_err(|error| error.code())?;
             // A topic that acknowledges from memory moves right here.
             self.table.moved(&partition);
-            appended.map_err(|error| error.code())
+            Ok(appended)
         });
         Part { id: part.id, epoch, isr_min: part.isr_min, outcome }
     }

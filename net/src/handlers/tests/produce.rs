@@ -492,6 +492,24 @@ fn too_few_in_sync_replicas_refuse_acks_all_and_no_other() {
 }
 
 #[test]
+fn a_refused_batch_moves_nothing() {
+    let mut world = World::of(1);
+    world.topic("t", 1, &[]);
+    let partition = world.partition("t", 0);
+    let by = |base_sequence| batch_by(Producer { id: 40, epoch: 0, base_sequence }, &["x"]);
+    produce(&mut world, "t", 0, &by(0));
+    for (base_sequence, expected, stirs) in
+        [(7, ErrorCode::OutOfOrderSequenceNumber, false), (1, ErrorCode::None, true)]
+    {
+        let mut moves = std::pin::pin!(partition.progress().wait());
+        assert!(world.drive_alone(moves.as_mut()).is_none());
+        let entry = &send(&mut world, 7, 1, Topic::Name("t"), &[(0, Some(&by(base_sequence)))])[0];
+        assert_eq!(code(entry.error_code), expected);
+        assert_eq!(world.drive_alone(moves.as_mut()).is_some(), stirs, "{expected:?}");
+    }
+}
+
+#[test]
 fn a_failed_write_is_told_at_once_and_nothing_is_acknowledged_after_it() {
     for shards in [1, 2] {
         let mut world = World::of(shards);
