@@ -34,7 +34,7 @@ use super::{
 use crate::{
     ask::{FetchPart, Fetched, Reader},
     quotas::{ClientLimits, charge, charged},
-    request::{Head, Request},
+    request::{Head, Peer, Request},
     sessions::{Context, Seen, SessionAsk, TopicKey, Want},
     shard::Shard,
     wire::messages::fetch::{RequestView, Response},
@@ -68,26 +68,33 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     let limits = Limits::of(shard, &view, quotas.as_deref());
     let serves = if request.version >= ANY_REPLICA_FROM { Serves::AnyReplica } else { Serves::Leader };
     let reader = Reader { serves, near: near::brokers(shard, &request.peer, view.rack_id) };
-    let (shard, head) = (shard.clone(), request.head());
+    let shard = shard.clone();
+    let asker = Asker { head: request.head(), peer: request.peer.clone() };
     // A long poll keeps nothing of the frame.
     drop(request);
     Ok(Step::wait(async move {
-        let fetched = fetch(&shard, head, &context, limits, reader).await;
+        let fetched = fetch(&shard, asker.head, &context, limits, reader).await;
         let limit = quotas.as_ref().and_then(|quotas| quotas.of(QuotaKind::Fetch));
         let Some(limit) = limit.filter(|_| fetched.iter().any(|part| part.bytes > 0)) else {
-            return finish(&shard, head, &context, fetched);
+            return finish(&shard, &asker, &context, fetched);
         };
         let bytes: usize = fetched.iter().map(|part| part.bytes).sum();
         let charged = charged(charge(&shard, limit, bytes as f64, Rule::Withhold)).await;
         let mut step = match charged.granted {
-            true => finish(&shard, head, &context, fetched),
-            false => withhold(&shard, head, &context),
+            true => finish(&shard, &asker, &context, fetched),
+            false => withhold(&shard, asker.head, &context),
         };
         if let Step::Answer(response) = &mut step {
             response.set_throttle(charged.wait);
         }
         step
     }))
+}
+
+/// What of a request is needed up to its end.
+struct Asker {
+    head: Head,
+    peer: Rc<Peer>,
 }
 
 /// The client has had too much: nothing, but in its session, which stays as it is (KIP-219).
@@ -182,10 +189,7 @@ async fn fetch<D: Disk>(
 
 fn resolve<D: Disk>(shard: &Shard<D>, version: i16, want: &Want) -> Result<FetchPart, ErrorCode> {
     let image = shard.local_image();
-    let topic = match &want.topic {
-        TopicKey::Name(name) => Named::Name(name).find(&image)?,
-        TopicKey::Id(id) => Named::Id(*id).find(&image)?,
-    };
+    let topic = named(&want.topic).find(&image)?;
     let (id, _) = find_partition(topic, want.partition)?;
     // Told before the first such batch is there, as Apache Kafka does: this client will never get on.
     if version < ZSTD_FROM && shard.topic_config(topic).compression_type == CompressionType::Zstd {
@@ -198,6 +202,13 @@ fn resolve<D: Disk>(shard: &Shard<D>, version: i16, want: &Want) -> Result<Fetch
         last_epoch: want.last_epoch,
         bytes_max: usize::try_from(want.bytes_max).unwrap_or(0),
     })
+}
+
+fn named(topic: &TopicKey) -> Named<'_> {
+    match topic {
+        TopicKey::Name(name) => Named::Name(name),
+        TopicKey::Id(id) => Named::Id(*id),
+    }
 }
 
 /// Each shard was given its share of `bytes_max` and one batch in any case. Together that may be too much: later
@@ -213,7 +224,7 @@ fn fit(fetched: &mut [Fetched], bytes_max: usize) {
     }
 }
 
-fn finish<D: Disk>(shard: &Shard<D>, head: Head, context: &Context, fetched: Vec<Fetched>) -> Step {
+fn finish<D: Disk>(shard: &Shard<D>, asker: &Asker, context: &Context, fetched: Vec<Fetched>) -> Step {
     let seen: Vec<Seen> = fetched
         .iter()
         .map(|part| Seen {
@@ -229,8 +240,8 @@ fn finish<D: Disk>(shard: &Shard<D>, head: Head, context: &Context, fetched: Vec
         Ok(told) => {
             let bytes: usize = fetched.iter().map(|part| part.bytes).sum();
             shard.metrics().records_bytes_out.add(bytes as u64);
-            respond(shard, head, context, &told, fetched)
+            respond(shard, asker, context, &told, fetched)
         }
-        Err(code) => Step::answer(head, &Response { error_code: code.code(), ..Response::default() }),
+        Err(code) => Step::answer(asker.head, &Response { error_code: code.code(), ..Response::default() }),
     }
 }

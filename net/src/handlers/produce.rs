@@ -20,16 +20,17 @@ use engine::{
 };
 use model::{BatchHeader, Compression, ErrorCode, Millis, Timestamp, TopicId};
 
-use self::answer::{Part, Refused, Topic, respond};
+use self::answer::{Part, Refused, Topic, answer, node_endpoint};
 use super::{
     Handled, Step,
+    leaders::Leaders,
     topics::{Named, find_partition, is_internal, too_many},
 };
 use crate::{
     ask::{Acks, Answer, Ask, ProduceAsk, ProducePart, Produced},
     errors::Code,
     mesh::Asked,
-    request::{Head, Request},
+    request::{Head, Peer, Request},
     scatter::{Places, Scatter},
     shard::Shard,
     wire::messages::produce::RequestView,
@@ -55,12 +56,13 @@ pub(super) fn handle<D: Disk>(shard: &Rc<Shard<D>>, request: Request) -> Handled
     };
     let terms = Terms {
         head: request.head(),
+        peer: request.peer.clone(),
         acks,
         transactional: view.transactional_id.is_some(),
         deadline: shard.clock().now() + Duration::from_millis(view.timeout_ms.max(0) as u64),
         now: shard.clock().wall(),
     };
-    let (topics, batches) = Stage { shard, request: &request, terms }.check(&view);
+    let (topics, batches) = Stage { shard, request: &request, terms: &terms }.check(&view);
     if batches.iter().any(|batch| batch.repack.is_some()) {
         return Ok(Step::wait(recompress::run(shard.clone(), terms, topics, batches)));
     }
@@ -76,13 +78,13 @@ fn refuse_acks(request: &Request, view: &RequestView<'_>) -> Step {
         view.topic_data.iter().map(|topic| Topic::of(&topic, |_, _| refused())).collect();
     let parts = topics.iter().flat_map(|topic| &topic.parts);
     let produced: Vec<Produced> = parts.map(|(_, part)| part.produced_at_once()).collect();
-    respond(request.head(), &topics, &produced, |_| None)
+    Step::answer(request, &answer(&topics, &produced, |_| None))
 }
 
-/// What a request says of all its batches.
-#[derive(Clone, Copy)]
+/// What a request says of all its batches, and who sent it.
 struct Terms {
     head: Head,
+    peer: Rc<Peer>,
     acks: Acks,
     transactional: bool,
     deadline: Millis,
@@ -93,7 +95,7 @@ struct Terms {
 struct Stage<'a, D: Disk> {
     shard: &'a Rc<Shard<D>>,
     request: &'a Request,
-    terms: Terms,
+    terms: &'a Terms,
 }
 
 /// A batch for its owner.
@@ -213,10 +215,11 @@ async fn finish<D: Disk>(
         };
     }
     let image = shard.local_image();
-    respond(terms.head, &topics, &produced, |id| {
-        let partition = image.partition(id.topic, id.partition)?;
-        Some((partition.leader.map_or(-1, |leader| leader.0), partition.leader_epoch.0))
-    })
+    let mut leaders = Leaders::default();
+    let mut body =
+        answer(&topics, &produced, |id| Some(leaders.name(image.partition(id.topic, id.partition)?)));
+    body.node_endpoints = leaders.endpoints(&shard, &terms.peer).into_iter().map(node_endpoint).collect();
+    Step::answer(terms.head, &body)
 }
 
 fn rules(config: &TopicConfig) -> ProduceRules {

@@ -5,6 +5,7 @@ mod cluster;
 mod configs;
 mod fetch;
 mod forwards;
+mod leaders;
 mod metadata;
 mod near;
 mod offsets;

@@ -1,31 +1,32 @@
 //! The answer to a fetch: topics and partitions in the request's order, records as holes in the frame.
 
 use engine::Disk;
-use model::{ErrorCode, TopicId};
 
+use super::{Asker, named};
 use crate::{
     ask::Fetched,
     handlers::{
         Step,
-        topics::{Named, find_partition},
+        leaders::{LeaderEndpoint, Leaders},
+        topics::find_partition,
     },
-    request::Head,
     response::{self, Slots},
     sessions::{Context, Told, TopicKey, Want},
     shard::Shard,
     wire::messages::fetch::{
-        EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData, Response,
+        EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData, Response,
     },
 };
 
 pub(super) fn respond<D: Disk>(
     shard: &Shard<D>,
-    head: Head,
+    asker: &Asker,
     context: &Context,
     told: &Told,
     fetched: Vec<Fetched>,
 ) -> Step {
     let mut slots = Slots::default();
+    let mut leaders = Leaders::default();
     let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
     let mut last: Option<&TopicKey> = None;
     let named = context.wants.iter().zip(fetched).zip(&told.named).filter(|(_, named)| **named);
@@ -35,11 +36,12 @@ pub(super) fn respond<D: Disk>(
             responses.push(topic_entry(&want.topic));
             last = Some(&want.topic);
         }
-        let partition = partition_entry(shard, want, part, &mut slots);
+        let partition = partition_entry(shard, want, part, &mut leaders, &mut slots);
         responses.last_mut().expect("pushed above").partitions.push(partition);
     }
-    let body = Response { session_id: told.session_id, responses, ..Response::default() };
-    Step::Answer(response::Response::with_records(head, &body, slots))
+    let node_endpoints = leaders.endpoints(shard, &asker.peer).into_iter().map(node_endpoint).collect();
+    let body = Response { session_id: told.session_id, responses, node_endpoints, ..Response::default() };
+    Step::Answer(response::Response::with_records(asker.head, &body, slots))
 }
 
 fn topic_entry(topic: &TopicKey) -> FetchableTopicResponse<'_> {
@@ -53,12 +55,12 @@ fn partition_entry<D: Disk>(
     shard: &Shard<D>,
     want: &Want,
     part: Fetched,
+    leaders: &mut Leaders,
     slots: &mut Slots,
 ) -> PartitionData {
     let diverging_epoch =
         part.diverging.map(|end| EpochEndOffset { epoch: end.epoch.0, end_offset: end.end_offset.0 });
-    let moved = matches!(part.code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
-    let leader = moved.then(|| current_leader(shard, want)).flatten();
+    let leader = if Leaders::are_wanted(part.code) { current_leader(shard, want, leaders) } else { None };
     PartitionData {
         partition_index: want.partition,
         error_code: part.code.code(),
@@ -75,13 +77,14 @@ fn partition_entry<D: Disk>(
     }
 }
 
-fn current_leader<D: Disk>(shard: &Shard<D>, want: &Want) -> Option<LeaderIdAndEpoch> {
+fn current_leader<D: Disk>(shard: &Shard<D>, want: &Want, leaders: &mut Leaders) -> Option<LeaderIdAndEpoch> {
     let image = shard.local_image();
-    let named = match &want.topic {
-        TopicKey::Name(name) => Named::Name(name),
-        TopicKey::Id(id) => Named::Id(TopicId(id.0)),
-    };
-    let (_, partition) = find_partition(named.find(&image).ok()?, want.partition).ok()?;
-    let leader_id = partition.leader.map_or(-1, |leader| leader.0);
-    Some(LeaderIdAndEpoch { leader_id, leader_epoch: partition.leader_epoch.0 })
+    let (_, partition) = find_partition(named(&want.topic).find(&image).ok()?, want.partition).ok()?;
+    let (leader_id, leader_epoch) = leaders.name(partition);
+    Some(LeaderIdAndEpoch { leader_id, leader_epoch })
+}
+
+fn node_endpoint(leader: LeaderEndpoint) -> NodeEndpoint<'static> {
+    let LeaderEndpoint { id, host, port, rack } = leader;
+    NodeEndpoint { node_id: id, host: host.into(), port, rack: rack.map(Into::into) }
 }

@@ -4,13 +4,12 @@ use model::{ErrorCode, Offset, Timestamp, TopicPartition};
 
 use crate::{
     ask::Produced,
-    handlers::Step,
-    request::Head,
+    handlers::leaders::{LeaderEndpoint, Leaders},
     wire::{
         Uuid,
         messages::produce::{
-            BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceDataView, PartitionProduceResponse,
-            Response, TopicProduceDataView, TopicProduceResponse,
+            BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceDataView,
+            PartitionProduceResponse, Response, TopicProduceDataView, TopicProduceResponse,
         },
     },
 };
@@ -70,29 +69,28 @@ impl Part {
 }
 
 /// `leader_of` gives leader and epoch as the metadata has them, for clients that asked the wrong broker.
-pub(super) fn respond(
-    head: Head,
-    topics: &[Topic],
+pub(super) fn answer<'a>(
+    topics: &'a [Topic],
     produced: &[Produced],
-    leader_of: impl Fn(TopicPartition) -> Option<(i32, i32)>,
-) -> Step {
+    mut leader_of: impl FnMut(TopicPartition) -> Option<(i32, i32)>,
+) -> Response<'a> {
     let mut produced = produced.iter();
     let mut responses = Vec::with_capacity(topics.len());
     for topic in topics {
         let entries = topic.parts.iter().zip(&mut produced);
         let partition_responses =
-            entries.map(|((index, part), produced)| entry(*index, part, produced, &leader_of)).collect();
+            entries.map(|((index, part), produced)| entry(*index, part, produced, &mut leader_of)).collect();
         let (name, topic_id) = ((&*topic.name).into(), topic.id);
         responses.push(TopicProduceResponse { name, topic_id, partition_responses });
     }
-    Step::answer(head, &Response { responses, ..Response::default() })
+    Response { responses, ..Response::default() }
 }
 
 fn entry<'a>(
     index: i32,
     part: &'a Part,
     produced: &Produced,
-    leader_of: &impl Fn(TopicPartition) -> Option<(i32, i32)>,
+    leader_of: &mut impl FnMut(TopicPartition) -> Option<(i32, i32)>,
 ) -> PartitionProduceResponse<'a> {
     let mut entry = PartitionProduceResponse {
         index,
@@ -107,9 +105,7 @@ fn entry<'a>(
             entry.error_message = refused.message.as_deref().map(Into::into);
             entry.record_errors = refused.records.iter().map(record_error).collect();
         }
-        Part::Sent(id)
-            if matches!(produced.code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch) =>
-        {
+        Part::Sent(id) if Leaders::are_wanted(produced.code) => {
             let leader =
                 leader_of(*id).map(|(leader_id, leader_epoch)| LeaderIdAndEpoch { leader_id, leader_epoch });
             entry.current_leader = leader.unwrap_or_default();
@@ -121,4 +117,9 @@ fn entry<'a>(
 
 fn record_error((batch_index, text): &(i32, String)) -> BatchIndexAndErrorMessage<'_> {
     BatchIndexAndErrorMessage { batch_index: *batch_index, batch_index_error_message: Some(text.into()) }
+}
+
+pub(super) fn node_endpoint(leader: LeaderEndpoint) -> NodeEndpoint<'static> {
+    let LeaderEndpoint { id, host, port, rack } = leader;
+    NodeEndpoint { node_id: id, host: host.into(), port, rack: rack.map(Into::into) }
 }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use coordinator::{
     BrokerConfig, Controller, Image, MetadataRecord, Refusal, TopicConfig,
     controller::{CreateTopic, Reassignment, RegisterBroker},
+    metadata::PartitionRecord,
 };
 use engine::{
     Disk, Durability, LogConfig, Store, StoreOptions, disk::mem::MemDisk, index::IndexLimits, journal,
@@ -257,7 +258,8 @@ impl World {
     pub(crate) fn broker_in(&mut self, id: BrokerId, rack: Option<&str>) {
         let shard = self.shards[0].clone();
         let mut asked = RegisterBroker::from_config(&shard.config(), [2; 16], "other");
-        (asked.id, asked.directory_id) = (id, [0xd2; 16]);
+        let directory = DIRECTORY.map(|byte| byte + u8::try_from(id.0 - BROKER.0).unwrap());
+        (asked.id, asked.directory_id) = (id, directory);
         asked.rack = rack.map(str::to_owned);
         let proposal = Proposal::RegisterBroker(asked);
         let outcome = self.drive(async move { shard.control().propose(proposal).await });
@@ -280,6 +282,39 @@ impl World {
             self.drive(async move { shard.control().propose(proposal).await }).expect("decides at once");
         let Outcome::CreateTopics(mut created) = outcome else { panic!("{outcome:?}") };
         created.pop().unwrap().unwrap().id
+    }
+
+    /// Partitions go to other brokers, in their epochs; each alone has what it got.
+    pub(crate) fn moves(&mut self, topic: &str, moves: &[(i32, BrokerId, LeaderEpoch)]) {
+        self.tells(topic, moves);
+        for &(index, ..) in moves {
+            let id = TopicPartition::new(self.topic_id(topic), PartitionIndex(index));
+            self.owner(topic, index).table().remove(id);
+        }
+    }
+
+    /// This broker leads a partition in a new epoch.
+    pub(crate) fn leads(&mut self, topic: &str, index: i32, epoch: LeaderEpoch) {
+        self.tells(topic, &[(index, BROKER, epoch)]);
+        self.partition(topic, index).set_state(&PartitionState::alone(BROKER, epoch), NOW.get());
+    }
+
+    /// The metadata alone says who leads, of partitions with one replica.
+    fn tells(&mut self, topic: &str, leaders: &[(i32, BrokerId, LeaderEpoch)]) {
+        let topic = self.topic_id(topic);
+        let record = |&(index, leader, leader_epoch): &(i32, BrokerId, LeaderEpoch)| {
+            MetadataRecord::Partition(PartitionRecord {
+                topic,
+                index: PartitionIndex(index),
+                leader: Some(leader),
+                leader_epoch,
+                replicas: vec![leader],
+                isr: vec![leader],
+                partition_epoch: 1,
+            })
+        };
+        let (shard, records) = (self.shards[0].clone(), leaders.iter().map(record).collect());
+        self.drive(async move { publish(&shard, records).await }).expect("every shard takes it");
     }
 
     /// The shard that owns a partition.
