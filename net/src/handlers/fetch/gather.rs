@@ -3,6 +3,9 @@
 //! One owner does the waiting itself: ask, wait, answer. Several are asked what they have; if that is too little, all
 //! are asked to wait until they have more, and the first that has is enough to look again. Whoever still waits at the
 //! end is told to forget it.
+//!
+//! What was read is let go of while the request waits, and read again at the end: a wait may last a minute, and the
+//! pages of a few hundred that are nearly content would be all there are.
 
 use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll};
 
@@ -45,7 +48,7 @@ impl<D: Disk> Gather<'_, D> {
         if let ([only], true) = (shares.as_mut_slice(), waits) {
             only.ask.wait = Some(FetchWait { bytes_min: self.limits.bytes_min, deadline });
         }
-        self.read_all(&mut shares).await;
+        self.read(&mut shares).await;
         if waits && shares.len() > 1 {
             self.wait_for_more(&mut shares, deadline).await;
         }
@@ -67,9 +70,9 @@ impl<D: Disk> Gather<'_, D> {
             .collect()
     }
 
-    async fn read_all(&self, shares: &mut [Share]) {
-        let asked: Vec<_> = shares.iter().map(|share| self.ask(share)).collect();
-        for (share, asked) in shares.iter_mut().zip(asked) {
+    async fn read(&self, shares: impl IntoIterator<Item = &mut Share>) {
+        let asked: Vec<_> = shares.into_iter().map(|share| (self.ask(share), share)).collect();
+        for (asked, share) in asked {
             share.fetched = answer_of(asked.await);
         }
     }
@@ -83,10 +86,14 @@ impl<D: Disk> Gather<'_, D> {
             let (i, answer) = first(&mut asked).await;
             shares[i].fetched = answer;
             if is_enough(shares, self.limits.bytes_min) || self.shard.clock().now() >= deadline {
-                return;
+                break;
             }
             asked[i] = self.ask_to_wait(&mut shares[i], deadline);
         }
+        drop(asked);
+        let mut again: Vec<_> = shares.iter_mut().filter(|share| share.has_let_go()).collect();
+        again.iter_mut().for_each(|share| share.ask.wait = None);
+        self.read(again).await;
     }
 
     fn ask(&self, share: &Share) -> Asked<D> {
@@ -94,6 +101,7 @@ impl<D: Disk> Gather<'_, D> {
     }
 
     fn ask_to_wait(&self, share: &mut Share, deadline: Millis) -> Asked<D> {
+        share.let_go();
         let bytes_min = share.bytes() + 1;
         share.ask.wait = Some(FetchWait { bytes_min, deadline });
         self.ask(share)
@@ -101,8 +109,18 @@ impl<D: Disk> Gather<'_, D> {
 }
 
 impl Share {
+    /// That were there at the last look, kept or not.
     fn bytes(&self) -> usize {
         self.fetched.iter().map(|part| part.bytes).sum()
+    }
+
+    /// Keeps only how much there was.
+    fn let_go(&mut self) {
+        self.fetched.iter_mut().for_each(|part| part.slices = Vec::new());
+    }
+
+    fn has_let_go(&self) -> bool {
+        self.fetched.iter().any(|part| part.bytes > 0 && part.slices.is_empty())
     }
 }
 

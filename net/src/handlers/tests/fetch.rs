@@ -233,8 +233,45 @@ fn a_long_poll_waits_for_enough() {
         }
         assert!(world.look(&mut started).is_none(), "{shards} shards");
         produce(&mut world, "t", 3, &batch(&["x"]));
-        assert!(world.look(&mut started).is_some(), "{shards} shards");
+        let whole = read(&world.look(&mut started).expect("enough is there"), 11);
+        assert_eq!(record_counts(&whole), [1, 1, 0, 1], "{shards} shards");
         assert_eq!(parked(&mut world), 0);
+    }
+}
+
+fn record_counts(whole: &Whole) -> Vec<usize> {
+    whole.parts.values().map(|part| values_in(&part.records).len()).collect()
+}
+
+/// Once a fetch from several shards kept all that it had read while it waited for more.
+#[test]
+fn a_long_poll_keeps_no_records_while_it_waits() {
+    for shards in [1, 4] {
+        let mut world = World::of(shards);
+        world.topic("t", 4, &[]);
+        let large = batch(&["x".repeat(100_000).as_str()]);
+        let all = || (0..4).map(|index| partition(index, 0)).collect();
+        let asked = || Request { min_bytes: 3 * large.len() as i32, ..request("t", all()) };
+        let in_use = |world: &World| world.owner("t", 0).store().figures().page_bytes_in_use;
+        let before = in_use(&world);
+        produce(&mut world, "t", 0, &large);
+        let mut timely = world.start(11, &asked());
+        assert!(world.look(&mut timely).is_none());
+        // One whose time is over gets what there is all the same.
+        world.pass(500);
+        let whole = read(&world.look(&mut timely).expect("the time is over"), 11);
+        assert_eq!(record_counts(&whole), [1, 0, 0, 0], "{shards} shards");
+
+        let mut started = world.start(11, &asked());
+        assert!(world.look(&mut started).is_none());
+        produce(&mut world, "t", 1, &batch(&["woken to see that it is not enough"]));
+        assert!(world.look(&mut started).is_none());
+        // The log itself lets go of its newest bytes: nobody else may hold them.
+        assert!(in_use(&world) >= before + large.len());
+        let (store, log) = (world.owner("t", 0).store().clone(), world.partition("t", 0).log().clone());
+        let held_by_others = in_use(&world) - log.tail_bytes();
+        world.drive(async move { store.restart_at(&log, model::Offset(1)).await }).unwrap().unwrap();
+        assert_eq!(in_use(&world), held_by_others, "{shards} shards");
     }
 }
 
