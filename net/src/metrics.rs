@@ -15,7 +15,11 @@ use std::{
 };
 
 pub use model::figures::Count;
-use model::figures::{Distribution, Histogram, LATENCY_NS};
+use model::{
+    TopicId,
+    figures::{Distribution, Histogram, LATENCY_NS},
+};
+use rustc_hash::FxHashMap;
 
 use crate::wire::ApiKey;
 
@@ -30,6 +34,12 @@ mod scrape;
 mod snapshot;
 mod text;
 
+#[cfg(test)]
+pub(crate) use self::{
+    families::Family,
+    samples::{Label, Samples, Value},
+    snapshot::take as take_snapshot,
+};
 pub use self::{
     samples::Snapshot,
     server::{About, MetricsServer},
@@ -55,7 +65,10 @@ pub struct Metrics {
     /// Closed because the client took nothing while the shard had no room.
     pub connections_stuck: Count,
     pub records_bytes_in: Count,
+    /// In answers to fetches that are on their way or gone.
     pub records_bytes_out: Count,
+    /// The same by topic, of those that are there.
+    topic_bytes_out: RefCell<FxHashMap<TopicId, u64>>,
 }
 
 /// A request under way: whose API, and since when. None of an API that nobody knows: its connection ends.
@@ -86,6 +99,7 @@ impl Default for Metrics {
             connections_stuck: Count::default(),
             records_bytes_in: Count::default(),
             records_bytes_out: Count::default(),
+            topic_bytes_out: RefCell::default(),
         }
     }
 }
@@ -126,6 +140,23 @@ impl Metrics {
 
     pub(crate) fn errors(&self) -> Vec<((ApiKey, i16), u64)> {
         self.errors.borrow().iter().map(|(&key, &count)| (key, count)).collect()
+    }
+
+    /// Records leave for a consumer. A topic that is gone by now counts among all only.
+    pub(crate) fn records_out(&self, topic: Option<TopicId>, bytes: u64) {
+        self.records_bytes_out.add(bytes);
+        if let Some(topic) = topic {
+            *self.topic_bytes_out.borrow_mut().entry(topic).or_default() += bytes;
+        }
+    }
+
+    /// That left this shard, whichever owns the partitions.
+    pub(crate) fn records_bytes_out_of(&self, topic: TopicId) -> Option<u64> {
+        self.topic_bytes_out.borrow().get(&topic).copied()
+    }
+
+    pub(crate) fn topic_gone(&self, topic: TopicId) {
+        self.topic_bytes_out.borrow_mut().remove(&topic);
     }
 
     pub fn connections(&self) -> u64 {

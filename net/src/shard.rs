@@ -184,6 +184,7 @@ impl<D: Disk> Shard<D> {
             configs.remove(&topic.id);
         }
         drop(configs);
+        delta.vanished.iter().for_each(|topic| self.metrics.topic_gone(topic.id));
         if delta.quotas_changed {
             self.quotas.follow(&image, &self.config());
         }

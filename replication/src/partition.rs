@@ -286,7 +286,7 @@ impl<D: Disk> Partition<D> {
         if !appended.duplicate {
             let records = appended.next_offset.0 - appended.base_offset.0;
             let (records_in, bytes_in) = (records.unsigned_abs(), batch.len() as u64);
-            self.count(Traffic { records_in, bytes_in, bytes_out: 0 });
+            self.count(Traffic { records_in, bytes_in });
             self.stir();
         }
         Ok(appended)
@@ -530,16 +530,14 @@ impl<D: Disk> Partition<D> {
             bytes_max: from.bytes_max,
             at_least_one: from.at_least_one,
         };
-        let batches = match store.read(&self.log, range).await {
+        match store.read(&self.log, range).await {
             // A cut began under it.
-            Err(_) if !self.answers(from.serves) => return Err(PartitionError::NotLeader),
+            Err(_) if !self.answers(from.serves) => Err(PartitionError::NotLeader),
             Err(ReadError::OutOfRange) if self.is_to_come(from.offset) => {
-                return Err(PartitionError::OffsetNotAvailable);
+                Err(PartitionError::OffsetNotAvailable)
             }
-            read => read?,
-        };
-        self.count(Traffic { bytes_out: batches.bytes as u64, ..Traffic::default() });
-        Ok(batches)
+            read => Ok(read?),
+        }
     }
 
     /// Beyond a follower's end, and committed.
@@ -553,7 +551,7 @@ impl<D: Disk> Partition<D> {
         self.traffic.set(traffic);
     }
 
-    /// Since the partition was opened here. What was read counts, whether or not it arrived.
+    /// Since the partition was opened here.
     pub fn traffic(&self) -> Traffic {
         self.traffic.get()
     }

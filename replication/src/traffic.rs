@@ -1,4 +1,4 @@
-//! What went into a partition and out of it.
+//! What went into a partition. What goes out of it is counted where the answer leaves.
 
 use std::ops::AddAssign;
 
@@ -6,13 +6,11 @@ use std::ops::AddAssign;
 pub struct Traffic {
     pub records_in: u64,
     pub bytes_in: u64,
-    pub bytes_out: u64,
 }
 
 impl AddAssign for Traffic {
     fn add_assign(&mut self, more: Self) {
         self.records_in += more.records_in;
         self.bytes_in += more.bytes_in;
-        self.bytes_out += more.bytes_out;
     }
 }

@@ -238,10 +238,23 @@ fn finish<D: Disk>(shard: &Shard<D>, asker: &Asker, context: &Context, fetched: 
     let told = shard.sessions.borrow_mut().finish(context, &seen, shard.clock().now());
     match told {
         Ok(told) => {
-            let bytes: usize = fetched.iter().map(|part| part.bytes).sum();
-            shard.metrics().records_bytes_out.add(bytes as u64);
+            count(shard, context, &fetched);
             respond(shard, asker, context, &told, fetched)
         }
         Err(code) => Step::answer(asker.head, &Response { error_code: code.code(), ..Response::default() }),
+    }
+}
+
+/// Records count when they leave: what was read and thrown away, or read again after a wait, went to nobody.
+fn count<D: Disk>(shard: &Shard<D>, context: &Context, fetched: &[Fetched]) {
+    let image = shard.local_image();
+    let mut found: Option<(&TopicKey, Option<TopicId>)> = None;
+    for (want, part) in context.wants.iter().zip(fetched).filter(|(_, part)| part.bytes > 0) {
+        let id = match found {
+            Some((key, id)) if *key == want.topic => id,
+            _ => named(&want.topic).find(&image).ok().map(|topic| topic.id),
+        };
+        found = Some((&want.topic, id));
+        shard.metrics().records_out(id, part.bytes as u64);
     }
 }

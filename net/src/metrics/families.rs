@@ -80,7 +80,7 @@ families! {
     BytesIn = Counter One "kafka_server_brokertopicmetrics_bytesin_total" ["topic"]
         "Bytes of record batches appended, as they are stored; without a topic, to all of them.";
     BytesOut = Counter One "kafka_server_brokertopicmetrics_bytesout_total" ["topic"]
-        "Bytes of record batches read for consumers; without a topic, of all of them.";
+        "Bytes of record batches in answers to consumers; without a topic, of all of them.";
     // Partitions of this broker, and of the cluster.
     PartitionCount = Gauge One "kafka_server_replicamanager_partitioncount" []
         "Partitions that have a replica here.";

@@ -1,6 +1,6 @@
 //! What one shard says at a scrape: all its counts, and what it holds. Many partitions take a while, so it yields.
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use coordinator::{Image, metadata::Topic};
 use engine::{Disk, DiskFigures, StoreFigures};
@@ -22,7 +22,7 @@ pub(crate) async fn run_snapshots<D: Disk>(shard: Rc<Shard<D>>) {
     }
 }
 
-async fn take<D: Disk>(shard: &Shard<D>) -> Snapshot {
+pub(crate) async fn take<D: Disk>(shard: &Shard<D>) -> Snapshot {
     let mut samples = Samples::default();
     requests(shard, &mut samples);
     connections(shard, &mut samples);
@@ -149,13 +149,13 @@ async fn partitions<D: Disk>(shard: &Shard<D>, samples: &mut Samples) -> usize {
     samples.one(Family::LeaderCount, leaders);
     samples.one(Family::OfflineReplicas, offline);
     add_traffic(traffic, [], samples);
+    samples.one(Family::BytesOut, shard.metrics().records_bytes_out.value());
     tail_bytes
 }
 
 fn add_traffic<const N: usize>(traffic: Traffic, labels: [Label; N], samples: &mut Samples) {
     samples.whole(Family::MessagesIn, labels.clone(), traffic.records_in);
-    samples.whole(Family::BytesIn, labels.clone(), traffic.bytes_in);
-    samples.whole(Family::BytesOut, labels, traffic.bytes_out);
+    samples.whole(Family::BytesIn, labels, traffic.bytes_in);
 }
 
 fn memory<D: Disk>(shard: &Shard<D>, tail_bytes: usize, samples: &mut Samples) {
@@ -195,18 +195,23 @@ pub(super) fn shown_topics(image: &Image, partitions_max: usize) -> impl Iterato
 async fn shown_partitions<D: Disk>(shard: &Shard<D>, samples: &mut Samples) {
     let image = shard.local_image();
     let most = usize::try_from(shard.config().metrics_partitions_max).unwrap_or(0);
-    let mut by_topic: BTreeMap<&Arc<str>, Traffic> = BTreeMap::new();
     for topic in shown_topics(&image, most) {
+        let mut traffic: Option<Traffic> = None;
         for index in (0i32..).take(topic.partitions.len()) {
             let id = TopicPartition::new(topic.id, PartitionIndex(index));
             let Some(partition) = shard.table().find(id) else { continue };
             add_partition(&topic.name, index, &partition, samples);
-            *by_topic.entry(&topic.name).or_default() += partition.traffic();
+            *traffic.get_or_insert_default() += partition.traffic();
             rt::yield_if_needed().await;
         }
-    }
-    for (name, traffic) in by_topic {
-        add_traffic(traffic, [name.into()], samples);
+        // The shard of a connection counts what leaves there, also of partitions that others own.
+        let bytes_out = shard.metrics().records_bytes_out_of(topic.id).or(traffic.map(|_| 0));
+        if let Some(bytes) = bytes_out {
+            samples.whole(Family::BytesOut, [(&topic.name).into()], bytes);
+        }
+        if let Some(traffic) = traffic {
+            add_traffic(traffic, [(&topic.name).into()], samples);
+        }
     }
 }
 

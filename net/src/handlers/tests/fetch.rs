@@ -9,9 +9,12 @@ use super::{
     produce::produce,
     world::{Seen, WALL, World, batch, code},
 };
-use crate::wire::{
-    ApiKey,
-    messages::fetch::{FetchPartition, FetchTopic, ForgottenTopic, Request, ResponseView},
+use crate::{
+    metrics::{Family, Label, Samples, Value, take_snapshot},
+    wire::{
+        ApiKey,
+        messages::fetch::{FetchPartition, FetchTopic, ForgottenTopic, Request, ResponseView},
+    },
 };
 
 /// What a client sees of one partition.
@@ -275,6 +278,64 @@ fn a_long_poll_keeps_no_records_while_it_waits() {
     }
 }
 
+/// What the metrics of all shards together say of each topic; of all topics under an empty name.
+fn bytes_out(world: &mut World) -> Vec<(String, u64)> {
+    let mut samples = Samples::default();
+    for shard in world.shards.clone() {
+        let snapshot = world.drive(async move { take_snapshot(&shard).await });
+        samples.extend(snapshot.expect("nothing to wait for").samples);
+    }
+    let series = samples.take(Family::BytesOut).into_iter().map(|(labels, value)| {
+        let topic = match labels.first() {
+            Some(Label::Text(topic)) => topic.to_string(),
+            _ => String::new(),
+        };
+        let Value::Whole(bytes) = value else { panic!("it is a count") };
+        (topic, bytes)
+    });
+    series.collect()
+}
+
+/// Once each look of a long poll counted, and what did not fit into the answer.
+#[test]
+fn records_count_once_when_they_leave() {
+    for shards in [1, 4] {
+        let mut world = World::of(shards);
+        world.topic("quiet", 1, &[]);
+        let id = world.topic("t", 4, &[]);
+        let small = batch(&["x"]);
+        let bytes = small.len() as u64;
+        let all = || (0..4).map(|index| partition(index, 0)).collect();
+        let of = |topic: &str, bytes| (topic.to_owned(), bytes);
+        let enough = 3 * small.len() as i32;
+        let mut started = world.start(11, &Request { min_bytes: enough, ..request("t", all()) });
+        for index in [0, 1, 3] {
+            assert!(world.look(&mut started).is_none());
+            produce(&mut world, "t", index, &small);
+        }
+        assert!(world.look(&mut started).is_some());
+        let expected = [of("", 3 * bytes), of("quiet", 0), of("t", 3 * bytes)];
+        assert_eq!(bytes_out(&mut world), expected, "{shards} shards");
+
+        // Each shard has a batch to give, and one fits.
+        let seen = world.call(11, &Request { max_bytes: small.len() as i32, ..now("t", all()) });
+        assert_eq!(record_counts(&read(&seen, 11)), [1, 0, 0, 0]);
+        let expected = [of("", 4 * bytes), of("quiet", 0), of("t", 4 * bytes)];
+        assert_eq!(bytes_out(&mut world), expected, "{shards} shards");
+
+        // A topic takes its own count with it, and not what it gave to all.
+        delete(&mut world, id);
+        assert_eq!(bytes_out(&mut world), [of("", 4 * bytes), of("quiet", 0)], "{shards} shards");
+        assert!(world.shards.iter().all(|shard| shard.metrics().records_bytes_out_of(id).is_none()));
+    }
+}
+
+fn delete(world: &mut World, id: model::TopicId) {
+    let delete = crate::control::Proposal::DeleteTopics(vec![coordinator::controller::TopicRef::Id(id)]);
+    let shard = world.shards[0].clone();
+    world.drive(async move { shard.control().propose(delete).await }).unwrap();
+}
+
 #[test]
 fn an_error_is_told_at_once() {
     let mut world = World::of(3);
@@ -295,9 +356,7 @@ fn a_deleted_topic_ends_a_long_poll() {
         let id = world.topic("t", 3, &[]);
         let mut started = world.start(11, &request("t", (0..3).map(|index| partition(index, 0)).collect()));
         assert!(world.look(&mut started).is_none());
-        let delete = crate::control::Proposal::DeleteTopics(vec![coordinator::controller::TopicRef::Id(id)]);
-        let shard = world.shards[0].clone();
-        world.drive(async move { shard.control().propose(delete).await }).unwrap();
+        delete(&mut world, id);
         let whole = read(&world.look(&mut started).expect("nothing is left to wait for"), 11);
         assert!(whole.parts.values().any(|part| part.code == ErrorCode::NotLeaderOrFollower));
     }
