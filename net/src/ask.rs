@@ -146,6 +146,7 @@ pub struct Fetched {
     pub diverging: Option<EpochEnd>,
     /// Ask there; there are no records then.
     pub preferred: Option<BrokerId>,
+    /// None while a fetch waits: then there is only the count of them.
     pub slices: Vec<PageSlice>,
     pub bytes: usize,
 }
@@ -155,6 +156,11 @@ impl Fetched {
         let none = Offset::NONE;
         let (diverging, preferred, slices) = (None, None, Vec::new());
         Self { code, high: none, last_stable: none, log_start: none, diverging, preferred, slices, bytes: 0 }
+    }
+
+    /// They are counted, and were not read or were let go of.
+    pub(crate) fn lacks_records(&self) -> bool {
+        self.bytes > 0 && self.slices.is_empty()
     }
 
     /// The client must hear of this at once: there is no point in waiting for more bytes.

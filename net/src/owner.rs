@@ -71,7 +71,7 @@ struct Parked {
 
 enum Errand {
     Produce(produce::Pending),
-    Fetch(crate::ask::FetchAsk),
+    Fetch(crate::ask::FetchAsk, Vec<fetch::Look>),
 }
 
 pub struct Owner<D: Disk> {
@@ -204,9 +204,9 @@ impl<D: Disk> Owner<D> {
                         let produced = self.produced(pending, why);
                         self.reply(id, reply, Answer::Produce(produced));
                     }
-                    Some(Parked { id, reply, errand: Errand::Fetch(ask), since }) => {
+                    Some(Parked { id, reply, errand: Errand::Fetch(ask, looks), since }) => {
                         self.fetch_waits.observe(nanos_between(since, Instant::now()));
-                        self.wake_fetch(id, ask, reply, why);
+                        self.wake_fetch(id, (ask, looks), reply, why);
                     }
                     // An append of a group, or given up in the meantime.
                     None => self.groups.woken(ticket, why),

@@ -1,9 +1,10 @@
-//! Fetch at the owner: read what is there, wait for a watermark if that is too little, read again.
+//! Fetch at the owner: read what is there, wait for a watermark if that is too little, read again. A mark that moves may be
+//! too little still: then only the partitions that moved are read, and all of them when that may be enough.
 
 use std::rc::Rc;
 
 use engine::Disk;
-use model::ErrorCode;
+use model::{ErrorCode, Offset};
 use replication::{Lineage, Mark, Need, Partition, PartitionError, Place, ReadFrom, Woken};
 
 use super::{AskId, Errand, Owner, ReplyTo};
@@ -12,30 +13,53 @@ use crate::{
     errors::Code,
 };
 
+/// What there was of one part at the last look.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    high: Offset,
+    bytes: usize,
+}
+
 impl<D: Disk> Owner<D> {
     pub(super) fn fetch(self: &Rc<Self>, id: AskId, ask: FetchAsk, reply: ReplyTo) {
         self.fetches.borrow_mut().insert(id, None);
-        self.begin_read(id, ask, reply);
+        self.begin_read(id, ask, Vec::new(), reply);
     }
 
     /// After a wait: whatever ended it, the client gets what there is now. Only a moved watermark may be too little
     /// still, and only then the wait goes on.
-    pub(super) fn wake_fetch(self: &Rc<Self>, id: AskId, mut ask: FetchAsk, reply: ReplyTo, why: Woken) {
+    pub(super) fn wake_fetch(
+        self: &Rc<Self>,
+        id: AskId,
+        (mut ask, mut looks): (FetchAsk, Vec<Look>),
+        reply: ReplyTo,
+        why: Woken,
+    ) {
         if why != Woken::Reached {
             ask.wait = None;
+            looks.clear();
         }
         if let Some(ticket) = self.fetches.borrow_mut().get_mut(&id) {
             *ticket = None;
         }
-        self.begin_read(id, ask, reply);
+        self.begin_read(id, ask, looks, reply);
     }
 
-    fn begin_read(self: &Rc<Self>, id: AskId, ask: FetchAsk, reply: ReplyTo) {
+    fn begin_read(self: &Rc<Self>, id: AskId, ask: FetchAsk, looks: Vec<Look>, reply: ReplyTo) {
         let owner = self.clone();
         self.jobs.begin(async move {
-            let fetched = owner.read(&ask).await;
-            match owner.places_to_wait(&ask, &fetched) {
-                Some(places) => owner.park_fetch(id, &places, ask, reply),
+            let mut fetched = owner.read(&ask, &looks).await;
+            let mut places = owner.places_to_wait(&ask, &fetched);
+            if places.is_none() && fetched.iter().any(Fetched::lacks_records) {
+                fetched = owner.read(&ask, &[]).await;
+                places = owner.places_to_wait(&ask, &fetched);
+            }
+            match places {
+                Some(places) => {
+                    let look = |part: &Fetched| Look { high: part.high, bytes: part.bytes };
+                    let looks = fetched.iter().map(look).collect();
+                    owner.park_fetch(id, &places, (ask, looks), reply);
+                }
                 None => {
                     owner.fetches.borrow_mut().remove(&id);
                     owner.reply(id, reply, Answer::Fetch(fetched));
@@ -44,7 +68,7 @@ impl<D: Disk> Owner<D> {
         });
     }
 
-    fn park_fetch(&self, id: AskId, places: &[Place], ask: FetchAsk, reply: ReplyTo) {
+    fn park_fetch(&self, id: AskId, places: &[Place], (ask, looks): (FetchAsk, Vec<Look>), reply: ReplyTo) {
         let deadline = ask.wait.expect("only who wants to wait is parked").deadline;
         let mut fetches = self.fetches.borrow_mut();
         // Given up while it was reading: nobody is left to answer.
@@ -52,22 +76,29 @@ impl<D: Disk> Owner<D> {
         let ticket = self.table.park(places, Need::Any, deadline);
         *place = Some(ticket);
         drop(fetches);
-        self.park(ticket, id, reply, Errand::Fetch(ask));
+        self.park(ticket, id, reply, Errand::Fetch(ask, looks));
     }
 
-    async fn read(&self, ask: &FetchAsk) -> Vec<Fetched> {
+    /// Parts that are as they were at the last look come without their records, only with the count of them.
+    async fn read(&self, ask: &FetchAsk, looks: &[Look]) -> Vec<Fetched> {
         let mut fetched = Vec::with_capacity(ask.parts.len());
         let mut bytes = 0;
-        for part in &ask.parts {
+        for (i, part) in ask.parts.iter().enumerate() {
             let left = ask.bytes_max.saturating_sub(bytes);
-            let read = self.read_part(ask, part, left, bytes == 0).await;
+            let read = self.read_part(ask, part, (left, bytes == 0), looks.get(i)).await;
             bytes += read.bytes;
             fetched.push(read);
         }
         fetched
     }
 
-    async fn read_part(&self, ask: &FetchAsk, part: &FetchPart, bytes_left: usize, first: bool) -> Fetched {
+    async fn read_part(
+        &self,
+        ask: &FetchAsk,
+        part: &FetchPart,
+        (bytes_left, first): (usize, bool),
+        before: Option<&Look>,
+    ) -> Fetched {
         let partition = match self.find(part.id) {
             Ok(partition) => partition,
             Err(code) => return Fetched::error(code),
@@ -86,6 +117,9 @@ impl<D: Disk> Owner<D> {
         }
         if let Some(preferred) = partition.nearest(&ask.reader.near, part.offset) {
             return Fetched { preferred: Some(preferred), ..fetched };
+        }
+        if let Some(look) = before.filter(|look| look.high == fetched.high) {
+            return Fetched { bytes: look.bytes, ..fetched };
         }
         let from = ReadFrom {
             offset: part.offset,

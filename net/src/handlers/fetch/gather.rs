@@ -120,7 +120,7 @@ impl Share {
     }
 
     fn has_let_go(&self) -> bool {
-        self.fetched.iter().any(|part| part.bytes > 0 && part.slices.is_empty())
+        self.fetched.iter().any(Fetched::lacks_records)
     }
 }
 

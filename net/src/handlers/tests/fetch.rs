@@ -336,6 +336,27 @@ fn delete(world: &mut World, id: model::TopicId) {
     world.drive(async move { shard.control().propose(delete).await }).unwrap();
 }
 
+/// A fetch that waits for much wakes with each batch, and only the partition that got it is read then. The log of the other
+/// one is emptied here without a word to anybody, so that reading it would be seen.
+#[test]
+fn a_woken_long_poll_reads_what_moved() {
+    let mut world = World::of(1);
+    world.topic("t", 2, &[]);
+    let one = batch(&["x"]);
+    produce(&mut world, "t", 0, &one);
+    let both = vec![partition(0, 0), partition(1, 0)];
+    let mut started = world.start(11, &Request { min_bytes: 3 * one.len() as i32, ..request("t", both) });
+    assert!(world.look(&mut started).is_none());
+    let (store, log) = (world.shards[0].store().clone(), world.partition("t", 0).log().clone());
+    world.drive(async move { store.restart_at(&log, model::Offset(1)).await }).unwrap().unwrap();
+    produce(&mut world, "t", 1, &one);
+    assert!(world.look(&mut started).is_none(), "two batches are not enough");
+    produce(&mut world, "t", 1, &one);
+    let whole = read(&world.look(&mut started).expect("it may be enough, so all are read"), 11);
+    let codes: Vec<_> = whole.parts.values().map(|part| part.code).collect();
+    assert_eq!(codes, [ErrorCode::OffsetOutOfRange, ErrorCode::None]);
+}
+
 #[test]
 fn an_error_is_told_at_once() {
     let mut world = World::of(3);
