@@ -90,6 +90,8 @@ fn try_ring(kernel: &str, memlock: u64) -> Result<Caps, Preflight> {
     }
     let refused = |e: io::Error| match e.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => Preflight::Forbidden,
+        // Podman's profile answers as if there were no such call; Docker's says EPERM.
+        Some(libc::ENOSYS) if limits::filtered() => Preflight::Forbidden,
         Some(libc::ENOSYS) => Preflight::KernelTooOld(kernel.to_owned()),
         Some(libc::ENOMEM) => Preflight::Memlock { limit: memlock },
         _ => Preflight::Io(e),

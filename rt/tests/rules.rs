@@ -391,6 +391,45 @@ fn too_little_memlock_is_one_clear_message() {
     assert_success(child);
 }
 
+fn forbid_io_uring(command: &mut Command, errno: libc::c_int) {
+    let step = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    // The number of a call is the first word of what a filter is shown.
+    let mut program = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, libc::SYS_io_uring_setup as u32),
+        step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
+        step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let forbid = move || {
+        let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        // SAFETY: takes numbers. Without it a filter needs CAP_SYS_ADMIN.
+        unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+        // SAFETY: `filter` points to `program`, and both live for the call.
+        let status =
+            unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
+        if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    // SAFETY: between fork and exec only system calls are made.
+    unsafe { command.pre_exec(forbid) };
+}
+
+/// As the profiles of Docker and of Podman answer.
+#[test]
+fn a_filter_that_forbids_io_uring_is_named_whatever_it_answers() {
+    for errno in [libc::EPERM, libc::ENOSYS] {
+        let child = in_child(
+            "a_filter_that_forbids_io_uring_is_named_whatever_it_answers",
+            |command| forbid_io_uring(command, errno),
+            || {
+                let dir = tempfile::tempdir().unwrap();
+                let refused = preflight(dir.path(), 1).unwrap_err();
+                assert!(matches!(refused, Preflight::Forbidden), "{refused}");
+            },
+        );
+        assert_success(child);
+    }
+}
+
 #[test]
 fn an_executor_leaves_at_most_one_descriptor() {
     let child = in_child(

@@ -25,10 +25,18 @@ pub(super) fn memlock() -> io::Result<u64> {
 /// The limit does not hold for a process with CAP_IPC_LOCK.
 pub(super) fn may_lock_without_limit() -> bool {
     const CAP_IPC_LOCK: u32 = 14;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let bits = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    let bits = status("CapEff:").and_then(|hex| u64::from_str_radix(&hex, 16).ok());
     bits.is_some_and(|bits| bits >> CAP_IPC_LOCK & 1 == 1)
+}
+
+/// A seccomp filter stands between this process and the kernel, and may answer in its place.
+pub(super) fn filtered() -> bool {
+    status("Seccomp:").is_some_and(|mode| mode == "2")
+}
+
+fn status(key: &str) -> Option<String> {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned())
 }
 
 /// The largest receive buffer a socket may ask for; 0 when the system does not say.
