@@ -74,10 +74,10 @@ macro_rules! bugs {
 }
 
 bugs! {
-    acknowledgements_of_what_was_received: Bug::AcknowledgesReceived, among 1250..1400;
+    acknowledgements_of_what_was_received: Bug::AcknowledgesReceived, among 3350..3400;
     cuts_to_the_high_watermark: Bug::CutsToHigh, among 1..100;
     frames_of_other_epochs: Bug::IgnoresEpochs, among 1..200;
-    let_in_before_the_epoch_begins: Bug::LetsInEarly, among 700..900;
+    let_in_before_the_epoch_begins: Bug::LetsInEarly, among 900..1000;
     a_mark_that_moves_below_the_minimum: Bug::MovesBelowMinimum, among 300..500;
     acknowledgements_of_another_life: Bug::CountsOldLives, among 550..700;
     a_leader_that_was_not_in_sync: Bug::ElectsAnybody, among 1..200;

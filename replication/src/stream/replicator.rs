@@ -219,11 +219,11 @@ impl<D: Disk> Source<D> {
         }
     }
 
-    fn refused(self: &Rc<Self>, id: TopicPartition, known: Followed, feed: &Rc<Feed>) {
+    fn refused(self: &Rc<Self>, id: TopicPartition, known: Followed) {
         if let Some(again) = self.partitions.borrow_mut().get_mut(&id) {
             again.retry = (known.retry * 2).min(RETRY_MAX);
         }
-        self.rest(id, known.epoch, known.retry, feed);
+        self.rest(id, known.epoch, known.retry);
     }
 
     async fn run(self: &Rc<Self>) {
@@ -278,7 +278,7 @@ impl<D: Disk> Source<D> {
             frames.clear();
             let mut next = Some(id);
             while let Some(id) = next {
-                frames.extend(self.frame_of(id, feed).map(|frame| frame.encode()));
+                frames.extend(self.frame_of(id).map(|frame| frame.encode()));
                 next = if frames.len() < ACKNOWLEDGEMENTS_MAX { feed.pop() } else { None };
             }
             if !frames.is_empty() {
@@ -290,7 +290,7 @@ impl<D: Disk> Source<D> {
     }
 
     /// What there is to say of a partition.
-    fn frame_of(self: &Rc<Self>, id: TopicPartition, feed: &Rc<Feed>) -> Option<Frame> {
+    fn frame_of(self: &Rc<Self>, id: TopicPartition) -> Option<Frame> {
         let mut partitions = self.partitions.borrow_mut();
         let Some(followed) = partitions.get_mut(&id) else {
             return Some(Frame::new(Kind::Leave, id, LeaderEpoch::NONE));
@@ -301,7 +301,7 @@ impl<D: Disk> Source<D> {
             Stage::Wanted if partition.log().is_being_cut() => {
                 let epoch = followed.epoch;
                 drop(partitions);
-                self.rest(id, epoch, RETRY, feed);
+                self.rest(id, epoch, RETRY);
                 None
             }
             Stage::Wanted => {
@@ -340,7 +340,7 @@ impl<D: Disk> Source<D> {
                         "the replica cannot take what its leader sends; trying again"
                     );
                 }
-                self.rest(frame.id, frame.epoch, RETRY_OF_TROUBLED, feed);
+                self.rest(frame.id, frame.epoch, RETRY_OF_TROUBLED);
             }
             rt::yield_if_needed().await;
         }
@@ -359,7 +359,7 @@ impl<D: Disk> Source<D> {
             // Of a stream that was given up. What it lacks would be missing here for good.
             Kind::Batches if Offset(frame.third) != partition.log().ends().end => {
                 if known.stage == Stage::Streams {
-                    self.rest(frame.id, epoch, RETRY, feed);
+                    self.rest(frame.id, epoch, RETRY);
                 }
             }
             Kind::Batches if matches!(known.stage, Stage::Wanted | Stage::Rests) => {}
@@ -391,7 +391,7 @@ impl<D: Disk> Source<D> {
                 partition.restart_at(&self.store, epoch, start, known.unclean).await?;
                 self.ask_again(partition, epoch, feed);
             }
-            Kind::Refused => self.refused(frame.id, known, feed),
+            Kind::Refused => self.refused(frame.id, known),
             // Of a follower only.
             Kind::Follow | Kind::Acknowledged | Kind::Leave => {}
         }
@@ -457,15 +457,16 @@ impl<D: Disk> Source<D> {
         feed.push(partition.id());
     }
 
-    fn rest(self: &Rc<Self>, id: TopicPartition, epoch: LeaderEpoch, pause: Duration, feed: &Rc<Feed>) {
+    fn rest(self: &Rc<Self>, id: TopicPartition, epoch: LeaderEpoch, pause: Duration) {
         self.stage(id, epoch, Stage::Rests);
-        let (this, feed) = (self.clone(), feed.clone());
+        let this = self.clone();
         self.runtime.spawn(Box::pin(async move {
             this.runtime.sleep(pause).await;
             let rests = |known: &Followed| known.epoch == epoch && known.stage == Stage::Rests;
             if this.partitions.borrow().get(&id).is_some_and(rests) {
                 this.stage(id, epoch, Stage::Wanted);
-                feed.push(id);
+                // It may have begun to rest on a lane before this one, and rest again.
+                this.feed().push(id);
             }
         }));
     }
