@@ -86,8 +86,9 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("coordinator", &["model"]),
     ("replication", &["model", "rt", "engine"]),
     ("net", &["model", "rt", "engine", "replication", "coordinator"]),
-    ("sim", &["model", "rt", "engine", "replication", "coordinator", "net"]),
-    ("tailrace", &["model", "rt", "engine", "replication", "coordinator", "net"]),
+    ("quorum", &["model", "rt", "engine", "replication", "coordinator"]),
+    ("sim", &["model", "rt", "engine", "replication", "coordinator", "quorum", "net"]),
+    ("tailrace", &["model", "rt", "engine", "replication", "coordinator", "quorum", "net"]),
 ];
 
 /// Within the engine only the real disk knows a ring; the rest may hold pages and wait for a condition.

@@ -134,6 +134,8 @@ pub struct Partition<D: Disk> {
     progress: Notify,
     /// The leader's, as a follower heard of it.
     leaders_high: Cell<Offset>,
+    /// The last epoch in which clients could see everything below the high watermark, as far as this replica knows.
+    seen_in: Cell<LeaderEpoch>,
     cut_ended: Notify,
 }
 
@@ -159,6 +161,7 @@ impl<D: Disk> Partition<D> {
             feeds: RefCell::default(),
             progress: Notify::new(),
             leaders_high: Cell::new(Offset::ZERO),
+            seen_in: Cell::new(LeaderEpoch::NONE),
             cut_ended: Notify::new(),
         };
         partition.set_state(state, now);
@@ -317,6 +320,11 @@ impl<D: Disk> Partition<D> {
         self.check_follows(epoch)?;
         self.leaders_high.set(self.leaders_high.get().max(high));
         Ok(())
+    }
+
+    /// Whether an election that took back what clients had seen came after they saw it here.
+    pub fn is_taken_back(&self, unclean: Option<LeaderEpoch>) -> bool {
+        unclean.is_some_and(|unclean| unclean > self.seen_in.get())
     }
 
     /// A follower's log is the leader's no more from `to` on. Never what clients have seen, unless an election took it
@@ -596,13 +604,17 @@ impl<D: Disk> Partition<D> {
         }
         let ends = self.log.ends();
         let before = self.marks.get();
-        let high = match &mut *self.role.borrow_mut() {
+        let seen = match &mut *self.role.borrow_mut() {
             Role::Leads(leader) => {
                 leader.advanced(ends.acknowledged);
                 leader.high()
             }
-            Role::Follows(_) => before.high.max(self.leaders_high.get().min(ends.end)),
+            Role::Follows(_) => self.leaders_high.get().min(ends.end),
         };
+        if seen >= before.high {
+            self.seen_in.set(self.leader_epoch());
+        }
+        let high = if self.leads() { seen } else { seen.max(before.high) };
         // Deleting records may carry the start over a high watermark that has not caught up after a restart.
         let high = high.max(ends.start);
         let marks = Watermarks {

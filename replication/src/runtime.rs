@@ -19,6 +19,8 @@ pub trait Runtime {
     /// Runs a task beside the others until it ends by itself.
     fn spawn(&self, task: Task);
     fn sleep(&self, duration: Duration) -> Task;
+    /// Lets others run, if it is their turn.
+    fn give_way(&self) -> Task;
 }
 
 /// The shard that this thread is.
@@ -41,10 +43,14 @@ impl Runtime for OnShard {
     fn sleep(&self, duration: Duration) -> Task {
         Box::pin(rt::timer::sleep(duration))
     }
+
+    fn give_way(&self) -> Task {
+        Box::pin(rt::yield_if_needed())
+    }
 }
 
 /// Waits for `future`, but not longer than that.
-pub(crate) async fn at_most(runtime: &dyn Runtime, duration: Duration, future: impl Future<Output = ()>) {
+pub async fn at_most(runtime: &dyn Runtime, duration: Duration, future: impl Future<Output = ()>) {
     let mut deadline = runtime.sleep(duration);
     let mut future = pin!(future);
     poll_fn(|cx| match future.as_mut().poll(cx) {

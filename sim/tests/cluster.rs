@@ -74,15 +74,15 @@ macro_rules! bugs {
 }
 
 bugs! {
-    acknowledgements_of_what_was_received: Bug::AcknowledgesReceived, among 3350..3400;
-    cuts_to_the_high_watermark: Bug::CutsToHigh, among 1..100;
-    frames_of_other_epochs: Bug::IgnoresEpochs, among 1..200;
-    let_in_before_the_epoch_begins: Bug::LetsInEarly, among 900..1000;
-    a_mark_that_moves_below_the_minimum: Bug::MovesBelowMinimum, among 300..500;
-    acknowledgements_of_another_life: Bug::CountsOldLives, among 550..700;
-    a_leader_that_was_not_in_sync: Bug::ElectsAnybody, among 1..200;
-    a_lost_disk_that_is_hidden: Bug::HidesLostDisk, among 400..600;
-    leadership_of_an_earlier_life: Bug::TakesUpOldLeadership, among 1..100;
-    a_vote_that_is_not_on_the_disk: Bug::ForgetsVotes, among 1..200;
-    decisions_before_the_first_commit: Bug::DecidesEarly, among 1..300;
+    acknowledgements_of_what_was_received: Bug::AcknowledgesReceived, among 6100..6150;
+    cuts_to_the_high_watermark: Bug::CutsToHigh, among 1..50;
+    frames_of_other_epochs: Bug::IgnoresEpochs, among 380..430;
+    let_in_before_the_epoch_begins: Bug::LetsInEarly, among 440..490;
+    a_mark_that_moves_below_the_minimum: Bug::MovesBelowMinimum, among 30..80;
+    acknowledgements_of_another_life: Bug::CountsOldLives, among 550..600;
+    a_leader_that_was_not_in_sync: Bug::ElectsAnybody, among 1..50;
+    a_lost_disk_that_is_hidden: Bug::HidesLostDisk, among 440..490;
+    leadership_of_an_earlier_life: Bug::TakesUpOldLeadership, among 1..50;
+    a_vote_that_is_not_on_the_disk: Bug::ForgetsVotes, among 1..50;
+    decisions_before_the_first_commit: Bug::DecidesEarly, among 1..50;
 }

@@ -11,9 +11,10 @@ use coordinator::{
 use engine::Disk;
 use model::ErrorCode;
 use net::{Outcome, Proposal};
+use quorum::Change;
 use rt::notify::Notify;
 
-use super::{consensus::Change, control::Control};
+use super::control::Control;
 
 /// A start that waits for others says so this often.
 const TELL: Duration = Duration::from_secs(10);

@@ -34,7 +34,6 @@ use crate::{
 mod addresses;
 mod checkpoints;
 mod cleaner;
-mod consensus;
 mod control;
 mod housekeeping;
 mod in_sync;
@@ -43,7 +42,6 @@ mod memory;
 mod metadata_log;
 mod metadata_snapshot;
 mod news;
-mod outbox;
 mod partitions;
 mod peers;
 mod process;
@@ -57,6 +55,7 @@ mod shard;
 mod snapshot_lane;
 mod stray;
 mod throttle;
+mod voter_disk;
 
 use process::{Cluster, Plan, Process};
 

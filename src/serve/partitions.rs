@@ -46,6 +46,7 @@ pub struct Partitions<D: Disk> {
 #[derive(Clone)]
 struct Wanted {
     state: PartitionState,
+    unclean_epoch: Option<LeaderEpoch>,
     settings: LogConfig,
     /// The shard of another broker that leads it.
     source: Option<(BrokerId, ShardId)>,
@@ -184,9 +185,7 @@ impl<D: Disk> Partitions<D> {
         let id = partition.id();
         match wanted.source.filter(|_| !partition.log().is_offline()) {
             Some((leader, shard)) => {
-                // With others in sync beside it, the leader was one of those that had everything.
-                let unclean = wanted.state.isr.len() == 1;
-                replicator.follow(id, leader, shard, wanted.state.leader_epoch, unclean);
+                replicator.follow(id, leader, shard, wanted.state.leader_epoch, wanted.unclean_epoch);
             }
             None => replicator.leave(id),
         }
@@ -210,7 +209,7 @@ impl<D: Disk> Partitions<D> {
         if state.leader == Some(self.broker()) && !self.has_registered(image) {
             state.leader = None;
         }
-        Wanted { state, settings, source }
+        Wanted { state, unclean_epoch: placed.unclean_epoch, settings, source }
     }
 
     /// What `wanted` looks for in an image beside the partition.
@@ -232,7 +231,9 @@ impl<D: Disk> Partitions<D> {
     fn close_what_left(&self, topic: &Topic) {
         for (index, placed) in (0i32..).map(PartitionIndex).zip(&topic.partitions) {
             let id = TopicPartition::new(topic.id, index);
-            if !placed.replicas.contains(&self.broker()) && self.table.find(id).is_some() {
+            // One that could not be opened is no less here.
+            let is_here = || self.table.find(id).is_some() || self.unsound.borrow().contains_key(&id);
+            if !placed.replicas.contains(&self.broker()) && is_here() {
                 self.close_one(id, topic);
             }
         }

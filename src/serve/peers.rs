@@ -18,15 +18,17 @@ use std::{
     sync::Arc,
 };
 
-use coordinator::{Image, Quorum, metadata::PeerAddress};
+use coordinator::{Image, Quorum, metadata::PeerAddress, raft::Position};
 use model::{BrokerId, ShardId};
+use net::control::CONTROL_SHARD;
+use quorum::{Doing, NoSnapshot, Reach};
 use replication::{
     stream::{Dial, NoLane},
     transport::{Endpoint, Lane, LinkError, PeerLink},
 };
 use rt::notify::Notify;
 
-use super::news::News;
+use super::{news::News, snapshot_lane};
 
 const VERSION: u8 = 1;
 
@@ -114,6 +116,23 @@ struct Slot {
     changed: Notify,
 }
 
+/// While it is there, others wait for the outcome. Whoever dials may lose interest in the middle; one of them dials then.
+struct Dialing<'a>(&'a Slot);
+
+impl<'a> Dialing<'a> {
+    fn begin(slot: &'a Slot) -> Self {
+        slot.dialing.set(true);
+        Self(slot)
+    }
+}
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.0.dialing.set(false);
+        self.0.changed.wake_all();
+    }
+}
+
 pub struct Peers {
     /// This broker and its incarnation.
     own: (BrokerId, [u8; 16]),
@@ -142,7 +161,15 @@ impl Peers {
     }
 
     pub fn follow(&self, image: Arc<Image>) {
-        self.directory.borrow_mut().image = image;
+        let mut directory = self.directory.borrow_mut();
+        let before = directory.epoch_of(self.own);
+        directory.image = image;
+        let now = directory.epoch_of(self.own);
+        drop(directory);
+        // What its lanes say of this broker is over: whoever counts on it there would be refused.
+        if before >= 0 && now != before {
+            self.links.borrow().values().filter_map(|slot| slot.link.take()).for_each(|link| link.close());
+        }
     }
 
     /// A link that lives, dialed if there is none. Whoever comes while it is dialed waits for the same one.
@@ -157,11 +184,10 @@ impl Peers {
                 _ => break,
             }
         }
-        slot.dialing.set(true);
+        let dialing = Dialing::begin(&slot);
         let dialed = self.dial(broker, shard).await;
-        slot.dialing.set(false);
         slot.link.replace(dialed.as_ref().ok().cloned());
-        slot.changed.wake_all();
+        drop(dialing);
         dialed
     }
 
@@ -279,5 +305,15 @@ impl Dial for Peers {
         shard: ShardId,
     ) -> Pin<Box<dyn Future<Output = Result<Lane, NoLane>> + '_>> {
         Box::pin(self.open(leader, shard, Purpose::Replication))
+    }
+}
+
+impl Reach for Peers {
+    fn lane(&self, to: BrokerId) -> Doing<'_, Result<Lane, NoLane>> {
+        Box::pin(self.open(to, CONTROL_SHARD, Purpose::Consensus))
+    }
+
+    fn snapshot(&self, of: BrokerId) -> Doing<'_, Result<(Position, Vec<u8>), NoSnapshot>> {
+        Box::pin(async move { Ok(snapshot_lane::fetch(self, of).await?) })
     }
 }

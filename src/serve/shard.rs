@@ -17,16 +17,17 @@ use coordinator::{
     Image,
     controller::RegisterBroker,
     metadata::{Broker, PeerAddress},
-    raft::{self, Node, RaftConfig, Stored, codec},
+    raft::{self, Node, RaftConfig, Stored},
     throttle::Seat,
 };
 use engine::{Store, StoreOptions, disk::ring::RingDisk, journal};
 use model::{BrokerId, Offset, TopicPartition};
 use net::{About, Admission, Message, MetricsServer, Server, Shard, ShardParts, control::CONTROL_SHARD};
+use quorum::{Consensus, Reach, Unwatched};
 use replication::{
     OnShard, PartitionTable,
     stream::{Dial, Replicator, serve_follower},
-    transport::{Endpoint, EndpointOptions, Lane},
+    transport::{Endpoint, EndpointOptions},
 };
 use rt::{
     Mesh, MeshBuilder,
@@ -36,14 +37,12 @@ use rt::{
 use super::{
     checkpoints,
     cleaner::Cleaner,
-    consensus::{Consensus, Nobody, Outbox},
     control::Control,
     housekeeping::Housekeeping,
     in_sync,
     membership::Membership,
     metadata_log::{self, Loaded},
     metadata_snapshot::Snapshots,
-    outbox::PeerOutbox,
     partitions::{Partitions, metadata_partition},
     peers::{Opened, Peers, Purpose},
     process::{ClosedLog, Cluster, Plan, Process},
@@ -55,6 +54,7 @@ use super::{
     scrubber::Scrubber,
     snapshot_lane, stray,
     throttle::Throttle,
+    voter_disk::{VoterDisk, run_hints},
 };
 
 /// Prewritten before a shard takes its first record: enough for a busy first moment, little enough to start at once.
@@ -325,28 +325,38 @@ impl Rooms {
         if let Some(peers) = &self.peers {
             peers.remember(addresses);
         }
-        let cx = raft::Context { now: rt::timer::now(), random: uuid::Uuid::new_v4().as_u64_pair().0 };
+        let cx = raft::Context { now: rt::timer::now(), random: random() };
         let node = Node::new(config, stored, cx);
         let partition =
             self.shard.table().find(TopicPartition::METADATA).context("the metadata log is open")?;
-        let outbox: Rc<dyn Outbox> = match &self.peers {
-            Some(peers) => Rc::new(PeerOutbox::new(peers.clone())),
-            None => Rc::new(Nobody),
-        };
         let bytes = plan.config.metadata_log_max_record_bytes_between_snapshots;
-        let due = (Snapshots::new(&plan.data_dir), usize::try_from(bytes).unwrap_or(usize::MAX));
-        let consensus = Consensus::new(node, self.store.clone(), partition, file, outbox, snapshot, due);
+        let keep = VoterDisk {
+            state: file.clone(),
+            snapshots: Snapshots::new(&plan.data_dir),
+            cluster_id: plan.cluster_id.clone(),
+        };
+        let consensus = Consensus::new(quorum::Parts {
+            node,
+            store: self.store.clone(),
+            partition,
+            image: snapshot,
+            snapshot_bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+            runtime: Rc::new(OnShard),
+            random: Box::new(random),
+            keep: Rc::new(keep),
+            reach: self.peers.clone().map(|peers| peers as Rc<dyn Reach>),
+            watch: Rc::new(Unwatched),
+        });
         let (running, failing) = (consensus.clone(), process.clone());
         rt::spawn(async move {
-            if let Err(error) = running.run().await {
-                failing.fail(error);
-            }
+            let Err(error) = running.run().await;
+            failing.fail(anyhow!("{error}"));
         });
         let running = consensus.clone();
         rt::spawn(async move { running.run_persisted().await });
         if self.peers.is_some() {
             let running = consensus.clone();
-            rt::spawn_background(async move { running.run_hints().await });
+            rt::spawn_background(run_hints(running, file));
         }
         let control = Control::new(self.shard.clone(), consensus.clone(), self.peers.clone());
         control.start();
@@ -385,7 +395,7 @@ impl Rooms {
             async move {
                 let Opened { broker, epoch, purpose, lane } = opened;
                 match (purpose, consensus, control) {
-                    (Purpose::Consensus, Some(consensus), _) => hear(&consensus, broker, lane).await,
+                    (Purpose::Consensus, Some(consensus), _) => consensus.hear(broker, lane).await,
                     (Purpose::Control, _, Some(control)) => control.serve_calls(broker, lane).await,
                     (Purpose::Snapshot, _, _) => {
                         if let Err(error) = snapshot_lane::serve(snapshots, lane).await {
@@ -608,22 +618,8 @@ fn open_peers(
     Ok(Peers::new(own, endpoint, &cluster.quorum, image))
 }
 
-/// Messages of the consensus, until the lane ends.
-async fn hear(consensus: &Consensus<Disk>, broker: BrokerId, mut lane: Lane) {
-    while let Ok(Some(bytes)) = lane.receiver.receive(codec::MESSAGE_BYTES_MAX).await {
-        match codec::decode(&bytes) {
-            Ok(message) if message.from == broker => consensus.receive(message),
-            Ok(message) => {
-                tracing::warn!(%broker, as_if = %message.from, "it speaks for another broker, and is not heard");
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(%broker, %error, "a message of the consensus");
-                return;
-            }
-        }
-        rt::yield_if_needed().await;
-    }
+fn random() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
 }
 
 fn host_name() -> String {

@@ -6,6 +6,7 @@ use super::{
     BROKERS_MAX, Controller, Decision, Refusal,
     change::{Changes, Target},
     election::Standing,
+    heartbeats::{CHANGES_MAX, tells_of},
 };
 use crate::{
     config::BrokerConfig,
@@ -76,11 +77,17 @@ impl Controller<'_> {
         let lost = before
             .is_some_and(|old| old.directory_id != NO_DIRECTORY && old.directory_id != asked.directory_id);
         let records = self.registered(&broker, same_life.is_none(), lost);
+        if broker.fenced && !tells_of(&records, broker.id) {
+            let sentence =
+                format!("What an earlier life of broker {} led is still given to others.", broker.id);
+            let refusal = Refusal::new(ErrorCode::DuplicateBrokerRegistration, sentence);
+            return Decision { answer: Err(refusal), records };
+        }
         Decision { answer: Ok(()), records }
     }
 
     /// A fenced broker leaves first and is registered then, a usable one the other way round, so that each record alone
-    /// leaves things in order.
+    /// leaves things in order. Out of very many partitions it leaves in several steps, of which the last registers it.
     fn registered(&self, broker: &Broker, new_life: bool, lost: bool) -> Vec<MetadataRecord> {
         let standing = match broker {
             _ if broker.is_active() => Standing::Active,
@@ -97,6 +104,9 @@ impl Controller<'_> {
                 (false, true) => Target::without(partition, broker.id),
                 (false, false) => Target::of(partition),
             };
+            if broker.fenced && changes.records.len() >= CHANGES_MAX {
+                return changes.records;
+            }
             changes.push(topic, index, partition, target);
         }
         if broker.fenced {
@@ -116,6 +126,12 @@ impl Controller<'_> {
         }
         let mut changes = Changes::with(*self, id, Standing::Away);
         for (topic, index, partition) in self.partitions_of(id) {
+            if changes.records.len() >= CHANGES_MAX {
+                let sentence =
+                    format!("Broker {id} is out of {CHANGES_MAX} partitions, and in more; ask again.");
+                let refusal = Refusal::new(ErrorCode::RequestTimedOut, sentence);
+                return Decision { answer: Err(refusal), records: changes.records };
+            }
             changes.push(topic, index, partition, Target::without_lost(partition, id));
         }
         changes.records.push(MetadataRecord::UnregisterBroker(UnregisterBrokerRecord { id }));

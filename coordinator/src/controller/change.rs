@@ -111,6 +111,7 @@ pub(super) fn changed(
         elr,
         last_known_leader: if leader.is_some() { None } else { before.leader.or(before.last_known_leader) },
         partition_epoch: before.partition_epoch,
+        unclean_epoch: before.unclean_epoch,
     };
     (next != *before).then(|| Partition { partition_epoch: before.partition_epoch.saturating_add(1), ..next })
 }

@@ -83,7 +83,7 @@ impl Controller<'_> {
 
     /// Partitions without a leader get one where the configs allow it, for at most so many at once. A broker that comes
     /// back and a config that changes are followed by elections anyway: what is left is a controller that was started with
-    /// another configuration than the one before it. True: there may be more.
+    /// another configuration than the one before it, and what was too much for one decision. True: there may be more.
     pub fn elect_leaderless(&self, most: usize) -> Decision<bool> {
         self.elect_where(most, |partition| partition.leader.is_none(), Target::of)
     }

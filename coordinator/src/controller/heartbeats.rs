@@ -10,6 +10,12 @@ use super::{
 };
 use crate::metadata::{Broker, MetadataRecord, Partition};
 
+/// Partitions that one decision changes: with as many replicas as there may be, their records still fit in one proposal.
+pub(super) const CHANGES_MAX: usize = 20_000;
+
+/// The same of partitions without a leader, which are not looked at again soon.
+const ELECTED_MAX: usize = 100_000;
+
 /// What a broker says of itself every few seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heartbeat {
@@ -19,6 +25,13 @@ pub struct Heartbeat {
     pub metadata_offset: Offset,
     pub want_fence: bool,
     pub want_shut_down: bool,
+}
+
+impl Heartbeat {
+    /// In this life of the broker, not an earlier one.
+    pub fn is_of(&self, broker: &Broker) -> bool {
+        (self.broker, self.broker_epoch) == (broker.id, broker.epoch)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +64,10 @@ impl Controller<'_> {
         }
         let stopping = want_shut_down || broker.in_controlled_shutdown;
         if want_fence || (stopping && !self.can_hand_over(broker.id)) {
-            return decided(true, stopping, self.fence(broker.id).records);
+            let records = self.fence(broker.id).records;
+            // The rest at the next heartbeat: until then it is counted on.
+            let fenced = tells_of(&records, broker.id);
+            return decided(fenced, stopping && fenced, records);
         }
         let records = if stopping { self.handed_over(broker) } else { vec![] };
         decided(false, false, records)
@@ -66,11 +82,15 @@ impl Controller<'_> {
         Decision { answer: (), records }
     }
 
-    /// Out of the partitions first, so that each record alone leaves things in order.
+    /// Out of the partitions first, so that each record alone leaves things in order. One with very many is fenced in several
+    /// steps, of which the last says so.
     fn fenced(&self, broker: &Broker) -> Vec<MetadataRecord> {
         let mut changes = Changes::with(*self, broker.id, Standing::Away);
         for (topic, index, partition) in self.partitions_of(broker.id) {
             if concerns(partition, broker.id) {
+                if changes.records.len() >= CHANGES_MAX {
+                    return changes.records;
+                }
                 changes.push(topic, index, partition, Target::without(partition, broker.id));
             }
         }
@@ -78,25 +98,28 @@ impl Controller<'_> {
         changes.records
     }
 
+    /// Partitions that are too many wait for the next look for such that have no leader.
     fn unfenced(&self, broker: &Broker) -> Vec<MetadataRecord> {
         let mut changes = Changes::with(*self, broker.id, Standing::Active);
         let back = Broker { fenced: false, in_controlled_shutdown: false, ..broker.clone() };
         changes.records.push(back.to_record());
         for (topic, index, partition) in self.partitions_of(broker.id) {
-            if partition.leader.is_none() {
+            if partition.leader.is_none() && changes.records.len() < ELECTED_MAX {
                 changes.push(topic, index, partition, Target::of(partition));
             }
         }
         changes.records
     }
 
+    /// The rest at the next heartbeat.
     fn handed_over(&self, broker: &Broker) -> Vec<MetadataRecord> {
         let mut changes = Changes::with(*self, broker.id, Standing::Leaving);
         if !broker.in_controlled_shutdown {
             changes.records.push(Broker { in_controlled_shutdown: true, ..broker.clone() }.to_record());
         }
         for (topic, index, partition) in self.partitions_of(broker.id) {
-            if concerns(partition, broker.id) && self.has_successor(partition, broker.id) {
+            let is_due = concerns(partition, broker.id) && changes.records.len() < CHANGES_MAX;
+            if is_due && self.has_successor(partition, broker.id) {
                 changes.push(topic, index, partition, Target::without(partition, broker.id));
             }
         }
@@ -122,6 +145,11 @@ impl Controller<'_> {
         }
         Ok(broker)
     }
+}
+
+/// Whether the decision is whole: the broker's own record is its last.
+pub(super) fn tells_of(records: &[MetadataRecord], id: BrokerId) -> bool {
+    matches!(records.last(), Some(MetadataRecord::BrokerRegistration(last)) if last.id == id)
 }
 
 fn concerns(partition: &Partition, broker: BrokerId) -> bool {

@@ -1,5 +1,5 @@
 //! Which brokers were heard lately. Lives at the edge of the active controller, which alone hears them: a controller that
-//! becomes active knows nothing of it and gives everybody a whole timeout.
+//! becomes active knows nothing of it and gives everybody some time to find it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,7 +17,7 @@ impl Sessions {
         Self { timeout: session_timeout, heard: brokers.into_iter().map(|broker| (broker, now)).collect() }
     }
 
-    /// A registration or a heartbeat of the broker was granted.
+    /// A registration of the broker was granted, or a heartbeat of that life has come.
     pub fn heard(&mut self, broker: BrokerId, now: Millis) {
         let at = self.heard.entry(broker).or_insert(now);
         *at = (*at).max(now);

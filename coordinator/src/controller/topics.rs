@@ -316,6 +316,7 @@ impl Controller<'_> {
             elr: vec![],
             last_known_leader: None,
             partition_epoch: 0,
+            unclean_epoch: None,
         };
         partition.to_record(topic, index)
     }

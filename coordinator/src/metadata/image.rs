@@ -226,7 +226,7 @@ impl Image {
             partitions.push(partition);
             self.partition_count += 1;
         } else {
-            partitions[at] = partition;
+            partitions[at] = partition.following(&partitions[at]);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 
 use super::record::{MetadataRecord, PartitionRecord, PartitionStateRecord};
 
-/// As `PartitionStateRecord` tells it.
+/// As `PartitionStateRecord` tells it, and what of its past tells the record before it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Partition {
     pub leader: Option<BrokerId>,
@@ -16,9 +16,22 @@ pub struct Partition {
     pub elr: Vec<BrokerId>,
     pub last_known_leader: Option<BrokerId>,
     pub partition_epoch: i32,
+    /// The last that began with a leader that may have lacked what was committed; also one that came in sync and was elected
+    /// in one step, as a reassignment may end. After a snapshot, which says nothing of it,
+    /// the one that it found.
+    pub unclean_epoch: Option<LeaderEpoch>,
 }
 
 impl Partition {
+    /// What comes after `before`.
+    pub(super) fn following(self, before: &Self) -> Self {
+        let had_everything = |broker: &BrokerId| before.isr.contains(broker) || before.elr.contains(broker);
+        let is_elected = self.leader_epoch > before.leader_epoch;
+        let unclean = is_elected && self.leader.is_some_and(|leader| !had_everything(&leader));
+        let unclean_epoch = if unclean { Some(self.leader_epoch) } else { before.unclean_epoch };
+        Self { unclean_epoch, ..self }
+    }
+
     pub fn is_reassigning(&self) -> bool {
         !self.adding_replicas.is_empty() || !self.removing_replicas.is_empty()
     }
@@ -53,6 +66,7 @@ impl From<&PartitionRecord> for Partition {
             elr: vec![],
             last_known_leader: None,
             partition_epoch: record.partition_epoch,
+            unclean_epoch: Some(record.leader_epoch),
         }
     }
 }
@@ -69,6 +83,7 @@ impl From<&PartitionStateRecord> for Partition {
             elr: record.elr.clone(),
             last_known_leader: record.last_known_leader,
             partition_epoch: record.partition_epoch,
+            unclean_epoch: Some(record.leader_epoch),
         }
     }
 }

@@ -17,8 +17,10 @@ use super::{
 };
 
 pub const FORMAT_VERSION: u8 = 1;
-/// A message with one entry as large as the metadata log takes, and far below what a stream holds.
+/// A message with one entry as large as a node takes, and far below what a stream holds.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Of the records of one proposal. A larger one could never be sent to anybody.
+pub const BATCH_BYTES_MAX: usize = MESSAGE_BYTES_MAX - (1 << 20);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadMessage {

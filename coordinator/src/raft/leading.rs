@@ -10,6 +10,7 @@ use model::{BrokerId, Millis, Offset};
 
 use super::{
     actions::{Action, ReadId},
+    codec::BATCH_BYTES_MAX,
     log::{Entry, Payload, Position},
     message::{Body, Round},
     node::{Context, Node, Role},
@@ -28,6 +29,8 @@ pub enum ProposeError {
     NotLeader(Option<BrokerId>),
     #[error("too much is not yet committed")]
     Busy,
+    #[error("the records are more than one message holds")]
+    TooLarge,
     #[error("leadership is on its way to another node")]
     Transferring,
     #[error("the epoch has nothing committed yet")]
@@ -148,7 +151,8 @@ impl Node {
         cx: Context,
     ) -> (Result<Offset, ProposeError>, Vec<Action>) {
         let mut actions = Vec::new();
-        let accepted = self.may_write().map(|()| {
+        let fits = if bytes.len() <= BATCH_BYTES_MAX { Ok(()) } else { Err(ProposeError::TooLarge) };
+        let accepted = self.may_write().and(fits).map(|()| {
             assert!(count > 0, "a batch has records");
             self.write(Payload::Records { bytes, count }, cx, &mut actions)
         });

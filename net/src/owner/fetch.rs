@@ -118,7 +118,9 @@ impl<D: Disk> Owner<D> {
         if let Some(preferred) = partition.nearest(&ask.reader.near, part.offset) {
             return Fetched { preferred: Some(preferred), ..fetched };
         }
-        if let Some(look) = before.filter(|look| look.high == fetched.high) {
+        if let Some(look) =
+            before.filter(|look| look.high == fetched.high && part.offset >= fetched.log_start)
+        {
             return Fetched { bytes: look.bytes, ..fetched };
         }
         let from = ReadFrom {

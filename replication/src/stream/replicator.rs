@@ -78,8 +78,8 @@ struct Source<D: Disk> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Followed {
     epoch: LeaderEpoch,
-    /// An election may have taken back what was committed.
-    unclean: bool,
+    /// The last epoch that began with a leader that may have lacked what was committed.
+    unclean: Option<LeaderEpoch>,
     /// It could not take the last records that came, and that was said.
     troubled: bool,
     /// How long it rests if it is refused once more.
@@ -128,7 +128,7 @@ impl<D: Disk> Replicator<D> {
         leader: BrokerId,
         shard: ShardId,
         epoch: LeaderEpoch,
-        unclean: bool,
+        unclean: Option<LeaderEpoch>,
     ) {
         let key = (leader, shard);
         if self.followed.borrow().get(&id).is_some_and(|&known| known != key) {
@@ -172,7 +172,7 @@ impl<D: Disk> Replicator<D> {
 }
 
 impl<D: Disk> Source<D> {
-    fn follow(&self, id: TopicPartition, epoch: LeaderEpoch, unclean: bool) {
+    fn follow(&self, id: TopicPartition, epoch: LeaderEpoch, unclean: Option<LeaderEpoch>) {
         let mut partitions = self.partitions.borrow_mut();
         if partitions.get(&id).is_some_and(|known| known.epoch >= epoch) {
             return;
@@ -382,13 +382,15 @@ impl<D: Disk> Source<D> {
                 let theirs = EpochEnd { epoch: frame.second_epoch(), end_offset: Offset(frame.first) };
                 let to = common_end(theirs, partition.log().end_offset_for(theirs.epoch));
                 tracing::info!(partition = %frame.id, leader = %self.leader, %to, "the log is cut to the leader's");
-                partition.truncate(&self.store, epoch, to, known.unclean).await?;
+                let unclean = partition.is_taken_back(known.unclean);
+                partition.truncate(&self.store, epoch, to, unclean).await?;
                 self.ask_again(partition, epoch, feed);
             }
             Kind::Restart => {
                 let start = Offset(frame.first);
                 tracing::info!(partition = %frame.id, leader = %self.leader, %start, "the log begins anew where the leader's does");
-                partition.restart_at(&self.store, epoch, start, known.unclean).await?;
+                let unclean = partition.is_taken_back(known.unclean);
+                partition.restart_at(&self.store, epoch, start, unclean).await?;
                 self.ask_again(partition, epoch, feed);
             }
             Kind::Refused => self.refused(frame.id, known),
@@ -406,7 +408,8 @@ impl<D: Disk> Source<D> {
     ) -> Result<(), PartitionError> {
         let (end, last) = partition.log().last_position();
         if partition.log().latest_epoch().is_some_and(|latest| latest > last) {
-            partition.truncate(&self.store, known.epoch, end, known.unclean).await?;
+            let unclean = partition.is_taken_back(known.unclean);
+            partition.truncate(&self.store, known.epoch, end, unclean).await?;
         }
         Ok(())
     }

@@ -31,7 +31,7 @@ use crate::{
     AppendRules, Partition, PartitionState, PartitionTable, Runtime, Unhindered,
     runtime::Task,
     transport::{
-        Lane,
+        Lane, LinkError,
         memory::{self, Wire},
     },
 };
@@ -86,6 +86,10 @@ impl Runtime for ByHand {
             move |_: &mut Context<'_>| if now.get() >= until { Poll::Ready(()) } else { Poll::Pending };
         Box::pin(std::future::poll_fn(over))
     }
+
+    fn give_way(&self) -> Task {
+        Box::pin(async {})
+    }
 }
 
 /// A broker, and the other end of the lane that it has.
@@ -96,13 +100,15 @@ struct World {
     table: Rc<PartitionTable<MemDisk>>,
     far: Lane,
     wires: [Wire; 2],
+    dial: Rc<NextLane>,
 }
 
-struct OnlyLane(Cell<Option<Lane>>);
+#[derive(Default)]
+struct NextLane(Cell<Option<Lane>>);
 
-impl Dial for OnlyLane {
+impl Dial for NextLane {
     fn lane(&self, _: BrokerId, _: ShardId) -> Pin<Box<dyn Future<Output = Result<Lane, NoLane>> + '_>> {
-        Box::pin(async { self.0.take().ok_or_else(|| NoLane("there was one".to_owned())) })
+        Box::pin(async { self.0.take().ok_or_else(|| NoLane("there is none".to_owned())) })
     }
 }
 
@@ -165,7 +171,7 @@ impl World {
         let served =
             serve_follower(hand.clone(), table.clone(), store.clone(), Rc::new(Unhindered), OTHER, 1, near);
         hand.spawn(Box::pin(async move { drop(served.await) }));
-        Self { hand, disk, store, table, far, wires }
+        Self { hand, disk, store, table, far, wires, dial: Rc::default() }
     }
 
     /// Follows an empty log of the other broker.
@@ -178,10 +184,10 @@ impl World {
         table.insert(Partition::new(ME, log, &state(OTHER), Millis(0)));
         let (near, far, wires) = memory::pair(1 << 20);
         let hand = Rc::new(ByHand::default());
-        let dial = Rc::new(OnlyLane(Cell::new(Some(near))));
-        let replicator = Replicator::new(hand.clone(), table.clone(), store.clone(), dial);
-        replicator.follow(ID, OTHER, ShardId(0), EPOCH, false);
-        (Self { hand, disk, store, table, far, wires }, replicator)
+        let dial = Rc::new(NextLane(Cell::new(Some(near))));
+        let replicator = Replicator::new(hand.clone(), table.clone(), store.clone(), dial.clone());
+        replicator.follow(ID, OTHER, ShardId(0), EPOCH, None);
+        (Self { hand, disk, store, table, far, wires, dial }, replicator)
     }
 
     /// Until nothing happens any more at this time. What is sent arrives.
@@ -243,6 +249,30 @@ fn who_is_refused_again_and_again_asks_less_often() {
     assert_eq!(world.kinds(), []);
     world.hand.now_ms.set(2300);
     assert_eq!(world.kinds(), [Kind::Follow]);
+}
+
+/// A rest that began on one lane ends on the next, where the partition may rest as well.
+#[test]
+fn who_rests_on_two_lanes_is_asked_for_on_the_second() {
+    let (mut world, _replicator) = World::follower();
+    let refuse = |world: &mut World, ms: std::ops::Range<u64>| {
+        let mut asked = 0;
+        for ms in ms.step_by(5) {
+            world.hand.now_ms.set(ms);
+            for _ in world.kinds() {
+                asked += 1;
+                world.tell(Frame::new(Kind::Refused, ID, EPOCH));
+            }
+        }
+        asked
+    };
+    assert_eq!(refuse(&mut world, 0..1300), 7, "the last rest is to end at 1775");
+    let (near, far, wires) = memory::pair(1 << 20);
+    world.dial.0.set(Some(near));
+    world.wires.iter().for_each(|wire| wire.fail_receiver(LinkError::ClosedHere));
+    (world.far, world.wires) = (far, wires);
+    assert!(refuse(&mut world, 1300..1775) > 2);
+    assert!(refuse(&mut world, 1775..4000) > 3, "nobody asks any more");
 }
 
 /// Counts what the leader's side warns of.

@@ -29,7 +29,7 @@ use rt::{oneshot::Tx, pages::PagePool};
 use super::{
     Cluster,
     auditor::{Found, records_of},
-    consensus::{Consensus, Parts},
+    consensus::Member,
     control::{Control, HEARTBEAT_MS, Outcome, Proposal, TOPIC},
     metadata_disk::{Loaded, MetadataDisk},
     plan::Bug,
@@ -151,7 +151,7 @@ impl Broker {
         let life = life.unwrap_or_else(|why| panic!("seed {}: broker {}: {why}", cluster.seed, self.id));
         self.start_pumps(&cluster, &life);
         self.life.replace(Some(life.clone()));
-        life.control.consensus().start();
+        start_consensus(&cluster, &life);
         life.control.start();
         life.runtime.spawn(Box::pin(self.clone().follow_images(cluster.clone(), life.clone())));
         life.runtime.spawn(Box::pin(self.clone().keep_in_sync(cluster.clone(), life.clone())));
@@ -180,7 +180,7 @@ impl Broker {
         let store = store.map_err(|why| why.to_string())?;
         let table = Rc::new(PartitionTable::default());
         let partition = self.open_metadata_log(cluster, &store, &loaded, &runtime).await?;
-        let consensus = Consensus::new(Parts {
+        let member = Member {
             cluster: cluster.clone(),
             id: self.id,
             runtime: runtime.clone(),
@@ -189,7 +189,8 @@ impl Broker {
             loaded,
             store: store.clone(),
             partition: table.insert(partition),
-        })?;
+        };
+        let consensus = member.join()?;
         let dial = Rc::new(Door { broker: self.clone(), cluster: cluster.clone(), incarnation });
         Ok(Rc::new(Life {
             replicator: Replicator::new(runtime.clone(), table.clone(), store.clone(), dial),
@@ -338,7 +339,7 @@ impl Broker {
             }
             match placed.leader.filter(|leader| *leader != self.id) {
                 Some(leader) => {
-                    let unclean = placed.isr.len() == 1;
+                    let unclean = placed.unclean_epoch;
                     life.replicator.follow(id, leader, ShardId(0), placed.leader_epoch, unclean);
                 }
                 None => life.replicator.leave(id),
@@ -625,4 +626,14 @@ impl Dial for Door {
             self.cluster.connect(self.broker.id, epoch, leader).await
         })
     }
+}
+
+fn start_consensus(cluster: &Cluster, life: &Life) {
+    let (running, seed) = (life.control.consensus().clone(), cluster.seed);
+    life.runtime.spawn(Box::pin(async move {
+        let Err(why) = running.run().await;
+        panic!("seed {seed}: the consensus of broker {} failed: {why}", running.id());
+    }));
+    let running = life.control.consensus().clone();
+    life.runtime.spawn(Box::pin(async move { running.run_persisted().await }));
 }

@@ -305,7 +305,7 @@ impl Cluster {
         let as_it_is: Change = Rc::new(|bytes| bytes);
         let (near, far) = self.network.lane(from.0, to.0, 1 << 20, [as_it_is.clone(), as_it_is]);
         let consensus = there.control.consensus().clone();
-        there.runtime.spawn(Box::pin(async move { consensus.hear(far).await }));
+        there.runtime.spawn(Box::pin(async move { consensus.hear(from, far).await }));
         Ok(near)
     }
 
@@ -419,8 +419,8 @@ impl Cluster {
     /// Who decides, of the latest that think so.
     pub fn controller(&self) -> Option<Rc<Life>> {
         let lives = self.brokers.iter().filter_map(|broker| broker.life());
-        let active = lives.filter(|life| life.control.consensus().standing().active);
-        active.max_by_key(|life| life.control.consensus().standing().epoch)
+        let active = lives.filter(|life| life.control.standing().active);
+        active.max_by_key(|life| life.control.standing().epoch)
     }
 
     /// Nobody is the controller, or not all know what is committed.
@@ -432,12 +432,17 @@ impl Cluster {
         let lives = self.brokers.iter().filter_map(|broker| broker.life());
         let behind = lives.into_iter().find(|life| life.control.published() < offset)?;
         let (known, consensus) = (behind.control.published(), behind.control.consensus());
-        Some(format!("broker {} acts on {known} of {offset}: {}", consensus.id(), consensus.describe()))
+        Some(format!(
+            "broker {} acts on {known} of {offset}: {}",
+            consensus.id(),
+            consensus::describe(consensus)
+        ))
     }
 
     /// All voters have the same log, durably, and follow the same leader.
     pub fn voters_agree(&self) -> bool {
-        let mut settled = VOTERS.map(|id| self.broker(id).life()?.control.consensus().settled_end());
+        let mut settled =
+            VOTERS.map(|id| consensus::settled_end(self.broker(id).life()?.control.consensus()));
         let first = settled.next().flatten();
         first.is_some_and(|(_, leader, _)| leader.is_some()) && settled.all(|other| other == first)
     }

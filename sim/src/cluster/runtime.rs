@@ -1,6 +1,6 @@
 //! A broker's own time, which may run fast or slow, and its tasks, which die with it.
 
-use std::time::Duration;
+use std::{future::poll_fn, mem, task::Poll, time::Duration};
 
 use model::{Millis, Timestamp};
 use replication::{Runtime, runtime::Task};
@@ -52,4 +52,20 @@ impl Runtime for BrokerRuntime {
         let clock = self.scheduler.clock().clone();
         Box::pin(async move { clock.sleep_us(us).await })
     }
+
+    fn give_way(&self) -> Task {
+        Box::pin(give_way())
+    }
+}
+
+async fn give_way() {
+    let mut given = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

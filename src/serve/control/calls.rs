@@ -53,13 +53,31 @@ struct CallLane {
     waiting: RefCell<FxHashMap<u64, Tx<Option<Decided>>>>,
 }
 
+/// Among those that wait for an answer.
+struct Place<'a> {
+    lane: &'a CallLane,
+    number: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.lane.waiting.borrow_mut().remove(&self.number);
+    }
+}
+
 impl Calls {
     pub fn new(peers: Rc<Peers>) -> Self {
         Self { peers, lanes: RefCell::default() }
     }
 
-    /// `None`: that broker is not the controller.
-    pub async fn call(&self, broker: BrokerId, proposal: &Proposal) -> Result<Option<Decided>, CallError> {
+    /// `None`: that broker is not the controller. From when `sent` is true on it may have an effect, also if nobody waits for
+    /// the answer any more.
+    pub async fn call(
+        &self,
+        broker: BrokerId,
+        proposal: &Proposal,
+        sent: &Cell<bool>,
+    ) -> Result<Option<Decided>, CallError> {
         let body = wire::encode_proposal(proposal).ok_or(CallError::NotForOthers)?;
         let known = self.lanes.borrow().get(&broker).filter(|lane| !lane.outgoing.closed.get()).cloned();
         let lane = match known {
@@ -69,7 +87,9 @@ impl Calls {
         let number = lane.next.replace(lane.next.get() + 1);
         let (tx, rx) = rt::oneshot();
         lane.waiting.borrow_mut().insert(number, tx);
+        let _place = Place { lane: &lane, number };
         lane.outgoing.push(framed(number, &body));
+        sent.set(true);
         rx.await.ok_or(CallError::Unknown)
     }
 

@@ -16,6 +16,7 @@ fn partition(isr: &[i32], elr: &[i32]) -> Partition {
         elr: ids(elr),
         last_known_leader: None,
         partition_epoch: 7,
+        unclean_epoch: None,
     }
 }
 

@@ -1,6 +1,7 @@
 use model::{Offset, PartitionIndex};
 
 use super::*;
+use crate::{controller::heartbeats::CHANGES_MAX, raft::codec::BATCH_BYTES_MAX};
 
 fn world(partitions: &[&[i32]]) -> World {
     let mut world = World::of(3);
@@ -188,4 +189,25 @@ fn a_forgotten_broker_stays_a_replica_and_has_nothing() {
     assert_eq!(world.image.topic("t").unwrap().partitions[1].replicas, ids(&[1, 3]));
     let again = world.decide(|c, _| c.unregister_broker(BrokerId(1)));
     assert_eq!(code(again), ErrorCode::BrokerIdNotRegistered);
+}
+
+/// Its records have to fit in one message to the other voters.
+#[test]
+fn a_broker_with_very_many_partitions_is_fenced_in_steps() {
+    const COUNT: usize = 2 * CHANGES_MAX + 10;
+    let mut world = World::of(2);
+    for n in 0..COUNT.div_ceil(10_000) {
+        let (name, count) = (format!("t{n}"), 10_000.min(COUNT - 10_000 * n));
+        world.create(topic(&name, count as i32, 2)).unwrap();
+    }
+    let fence = |world: &mut World| {
+        let records = Controller::new(&world.image, &world.config).fence(BrokerId(1)).records;
+        let bytes: usize = records.iter().map(|record| record.encode().len()).sum();
+        assert!(bytes < BATCH_BYTES_MAX / 2, "{bytes} bytes");
+        world.decide(|c, _| c.fence(BrokerId(1)));
+        world.image.broker(BrokerId(1)).unwrap().fenced
+    };
+    assert_eq!([fence(&mut world), fence(&mut world), fence(&mut world)], [false, false, true]);
+    let topics: Vec<_> = world.image.topics().cloned().collect();
+    assert!(topics.iter().flat_map(|topic| &topic.partitions).all(|p| p.isr == [BrokerId(2)]));
 }

@@ -188,6 +188,41 @@ fn old_kinds_of_partitions_and_brokers_have_the_defaults_of_the_new_ones() {
     assert_eq!(old, new);
 }
 
+/// A follower that slept through the election must know of it all the same, however many are in sync when it wakes.
+#[test]
+fn an_unclean_election_is_remembered() {
+    let state = |leader: Option<i32>, epoch, isr: &[i32], elr: &[i32]| {
+        MetadataRecord::PartitionState(PartitionStateRecord {
+            topic: id(1),
+            index: PartitionIndex(0),
+            leader: leader.map(BrokerId),
+            leader_epoch: LeaderEpoch(epoch),
+            replicas: [1, 2, 3].map(BrokerId).to_vec(),
+            isr: isr.iter().copied().map(BrokerId).collect(),
+            adding_replicas: vec![],
+            removing_replicas: vec![],
+            elr: elr.iter().copied().map(BrokerId).collect(),
+            last_known_leader: None,
+            partition_epoch: 0,
+        })
+    };
+    let mut image = after(&Image::new("c"), &[topic(1, "a"), state(Some(1), 0, &[1, 2, 3], &[])]);
+    let steps = [
+        (state(Some(2), 1, &[2], &[3]), Some(0)),
+        (state(None, 2, &[2], &[3]), Some(0)),
+        (state(Some(3), 3, &[3], &[]), Some(0)),
+        (state(None, 4, &[3], &[]), Some(0)),
+        (state(Some(1), 5, &[1], &[]), Some(5)),
+        (state(Some(1), 5, &[1, 2], &[]), Some(5)),
+        (state(Some(2), 6, &[2], &[]), Some(5)),
+    ];
+    for (record, unclean) in steps {
+        image = after(&image, &[record]);
+        let partition = image.partition(id(1), PartitionIndex(0)).unwrap();
+        assert_eq!(partition.unclean_epoch, unclean.map(LeaderEpoch), "{partition:?}");
+    }
+}
+
 fn registration(peer: Option<PeerAddress>) -> MetadataRecord {
     MetadataRecord::BrokerRegistration(BrokerRegistrationRecord {
         id: BrokerId(1),

@@ -5,6 +5,7 @@ use model::{BrokerId, LeaderEpoch, Millis, Offset};
 use super::world::{ELECTION_MS, World, id};
 use crate::raft::{
     Action, Body, Context, Entry, Message, Node, Payload, Position, ProposeError, RaftConfig, Round, Stored,
+    codec::BATCH_BYTES_MAX,
 };
 
 fn another_than(broker: BrokerId) -> BrokerId {
@@ -397,4 +398,14 @@ fn what_makes_no_sense_is_passed_over() {
             world.hear(Message { from, to, epoch, body: body.clone() });
         }
     }
+}
+
+/// It could be sent to nobody, and nothing behind it either.
+#[test]
+fn records_that_no_message_holds_are_refused() {
+    let mut world = World::new(1, 1, 1);
+    world.run_for(20);
+    let large = |bytes: usize| "x".repeat(bytes);
+    assert_eq!(world.propose(id(1), &large(BATCH_BYTES_MAX + 1)), Err(ProposeError::TooLarge));
+    assert!(world.propose(id(1), &large(BATCH_BYTES_MAX)).is_ok());
 }

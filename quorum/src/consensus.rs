@@ -1,65 +1,38 @@
-//! The consensus about the metadata log, on shard 0: gives the pure node time, messages and proposals, and does what it
-//! says in the order it says it.
-//!
-//! ```text
-//!   tick, messages, proposals, durable ends -> Node -> actions -+-> quorum-state, log on this broker's disk
-//!                                                               +-> messages to the others
-//!                                                               +-> committed records -> image -> every shard
-//! ```
-//! A broker alone is a quorum of one: the same code, without others.
+//! The node, its log and what is committed, in one task that never does two things at once.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::VecDeque,
-    future::Future,
-    pin::Pin,
+    convert::Infallible,
+    io,
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
-use anyhow::{Context as _, anyhow, bail};
 use coordinator::{
     Image, MetadataRecord,
     metadata::{
-        batches,
-        snapshot_file::{self, Snapshot},
+        BadApply,
+        batches::{self, BadBatch},
+        snapshot_file::Snapshot,
     },
-    raft::{Action, Context, Entry, Message, Node, Payload, PersistId, Position, ProposeError},
+    raft::{
+        Action, Context, Entry, HardState, Message, Node, Payload, PersistId, Position, ProposeError, codec,
+    },
 };
-use engine::{AppendError, Disk, Store};
+use engine::{AppendError, Disk, Store, TruncateError};
 use model::{BrokerId, LeaderEpoch, Offset};
-use replication::Partition;
+use replication::{Partition, Runtime, runtime::at_most, transport::Lane};
 use rt::{notify::Notify, oneshot::Tx};
 
-use super::{metadata_snapshot::Snapshots, quorum_state::QuorumState};
+use crate::{
+    change::Change,
+    edges::{Keep, Reach, Watch},
+    outbox::Outbox,
+};
 
 /// Messages that wait for this node. What comes beyond is dropped, as a network may drop it.
 const INBOX_MAX: usize = 10_000;
-
-/// How old the note of what is committed may be.
-const HINT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The way to other brokers.
-pub trait Outbox {
-    /// May drop any message.
-    fn send(&self, message: Message);
-    /// That broker's snapshot: where it ends, and its bytes.
-    fn fetch_snapshot(&self, from: BrokerId) -> Fetch<'_>;
-}
-
-pub type Fetch<'a> = Pin<Box<dyn Future<Output = anyhow::Result<(Position, Vec<u8>)>> + 'a>>;
-
-/// Of a broker alone.
-pub struct Nobody;
-
-impl Outbox for Nobody {
-    fn send(&self, _: Message) {}
-
-    fn fetch_snapshot(&self, _: BrokerId) -> Fetch<'_> {
-        Box::pin(async { bail!("there is no other broker") })
-    }
-}
 
 /// Why a proposal is not committed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,6 +41,25 @@ pub enum NotCommitted {
     Refused(ProposeError),
     /// It was taken, and this broker led no longer before it was committed: it may hold, now or later.
     Unknown,
+}
+
+/// This node can take part no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsensusError {
+    #[error("the vote cannot be made durable: {0}")]
+    Vote(#[source] io::Error),
+    #[error("the metadata log takes no records: {0}")]
+    Append(#[source] AppendError),
+    #[error("the metadata log cannot be cut: {0}")]
+    Truncate(#[source] TruncateError),
+    #[error("the metadata log cannot begin anew: {0}")]
+    Restart(#[source] TruncateError),
+    #[error("the metadata log cannot be shortened: {0}")]
+    Shorten(#[source] io::Error),
+    #[error("a batch of the metadata log does not parse: {0}")]
+    Batch(#[from] BadBatch),
+    #[error("the metadata log contradicts itself: {0}")]
+    Record(#[from] BadApply),
 }
 
 enum Input {
@@ -87,29 +79,6 @@ enum Input {
     },
 }
 
-/// Whether the same may go well a moment later, without anybody else's doing.
-fn passes(error: ProposeError) -> bool {
-    match error {
-        ProposeError::Busy
-        | ProposeError::Transferring
-        | ProposeError::NotReady
-        | ProposeError::ChangeUnderWay
-        | ProposeError::Behind => true,
-        ProposeError::NotLeader(_)
-        | ProposeError::IsVoter
-        | ProposeError::NoVoter
-        | ProposeError::VoterCount => false,
-    }
-}
-
-/// Of who votes, or who leads.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Change {
-    AddVoter(BrokerId),
-    RemoveVoter(BrokerId),
-    Transfer(BrokerId),
-}
-
 /// A proposal in the log, not yet committed.
 struct Pending {
     base: Offset,
@@ -126,13 +95,34 @@ pub struct Standing {
     pub active: bool,
 }
 
+/// What a broker has when it takes part.
+pub struct Parts<D: Disk> {
+    pub node: Node,
+    pub store: Rc<Store<D>>,
+    /// The log as a partition of this shard, for its progress.
+    pub partition: Rc<Partition<D>>,
+    /// Everything that the node knows to be committed.
+    pub image: Image,
+    /// How much is committed between two snapshots.
+    pub snapshot_bytes: usize,
+    pub runtime: Rc<dyn Runtime>,
+    pub random: Box<dyn FnMut() -> u64>,
+    pub keep: Rc<dyn Keep>,
+    /// `None`: a broker alone, which is a quorum of one.
+    pub reach: Option<Rc<dyn Reach>>,
+    pub watch: Rc<dyn Watch>,
+}
+
 pub struct Consensus<D: Disk> {
     node: RefCell<Node>,
     store: Rc<Store<D>>,
-    /// The log as a partition of this shard, for its progress.
     partition: Rc<Partition<D>>,
-    state: QuorumState,
-    outbox: Rc<dyn Outbox>,
+    runtime: Rc<dyn Runtime>,
+    random: RefCell<Box<dyn FnMut() -> u64>>,
+    keep: Rc<dyn Keep>,
+    reach: Option<Rc<dyn Reach>>,
+    watch: Rc<dyn Watch>,
+    outbox: Option<Outbox>,
     inbox: RefCell<VecDeque<Input>>,
     some: Notify,
     /// Appends on their way to the disk, and where they end.
@@ -141,7 +131,6 @@ pub struct Consensus<D: Disk> {
     /// Everything committed.
     image: RefCell<Arc<Image>>,
     applied: Cell<Offset>,
-    snapshots: Snapshots,
     snapshot_bytes: usize,
     /// Committed since the last snapshot.
     bytes_since: Cell<usize>,
@@ -155,29 +144,28 @@ pub struct Consensus<D: Disk> {
 }
 
 impl<D: Disk> Consensus<D> {
-    pub fn new(
-        node: Node,
-        store: Rc<Store<D>>,
-        partition: Rc<Partition<D>>,
-        state: QuorumState,
-        outbox: Rc<dyn Outbox>,
-        image: Image,
-        (snapshots, snapshot_bytes): (Snapshots, usize),
-    ) -> Rc<Self> {
-        let applied = Cell::new(node.high_watermark());
+    pub fn new(parts: Parts<D>) -> Rc<Self> {
+        let Parts { node, store, partition, image, snapshot_bytes, runtime, random, keep, reach, watch } =
+            parts;
+        let applied = node.high_watermark();
+        watch.knows(&node, applied, &image);
+        let outbox = reach.clone().map(|reach| Outbox::new(runtime.clone(), reach));
         Rc::new(Self {
             node: RefCell::new(node),
             store,
             partition,
-            state,
+            runtime,
+            random: RefCell::new(random),
+            keep,
+            reach,
+            watch,
             outbox,
             inbox: RefCell::default(),
             some: Notify::new(),
             persisting: RefCell::default(),
             pending: RefCell::default(),
             image: RefCell::new(Arc::new(image)),
-            applied,
-            snapshots,
+            applied: Cell::new(applied),
             snapshot_bytes,
             bytes_since: Cell::new(0),
             snapshotting: Cell::new(false),
@@ -200,6 +188,11 @@ impl<D: Disk> Consensus<D> {
         self.image.borrow().clone()
     }
 
+    /// Everything below is in the image.
+    pub fn applied(&self) -> Offset {
+        self.applied.get()
+    }
+
     /// The other voter that has most of the log.
     pub fn successor(&self) -> Option<BrokerId> {
         let node = self.node.borrow();
@@ -214,12 +207,49 @@ impl<D: Disk> Consensus<D> {
         &self.changed
     }
 
-    pub fn node(&self) -> std::cell::Ref<'_, Node> {
+    /// Wakes when anything of the node may have changed.
+    pub(crate) fn moved(&self) -> &Notify {
+        &self.moved
+    }
+
+    pub fn node(&self) -> Ref<'_, Node> {
         self.node.borrow()
     }
 
-    /// From another broker.
-    pub fn receive(&self, message: Message) {
+    /// For a sentence: what waits here.
+    pub fn describe(&self) -> String {
+        let (inputs, persisting) = (self.inbox.borrow().len(), self.persisting.borrow());
+        let snapshot = if self.snapshotting.get() { "too" } else { "not" };
+        format!("{inputs} inputs wait, {persisting:?} are on their way to the disk, a snapshot {snapshot}")
+    }
+
+    /// Messages of that other broker, until the lane ends.
+    pub async fn hear(&self, broker: BrokerId, mut lane: Lane) {
+        loop {
+            let bytes = match lane.receiver.receive(codec::MESSAGE_BYTES_MAX).await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::debug!(%broker, %error, "a lane of the consensus ended");
+                    return;
+                }
+            };
+            match codec::decode(&bytes) {
+                Ok(message) if message.from == broker => self.receive(message),
+                Ok(message) => {
+                    tracing::warn!(%broker, as_if = %message.from, "it speaks for another broker, and is not heard");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%broker, %error, "a message of the consensus");
+                    return;
+                }
+            }
+            rt::yield_if_needed().await;
+        }
+    }
+
+    pub(crate) fn receive(&self, message: Message) {
         if self.inbox.borrow().len() < INBOX_MAX {
             self.push(Input::Message(message));
         }
@@ -239,86 +269,48 @@ impl<D: Disk> Consensus<D> {
         begun.await.unwrap_or(Err(ProposeError::NotLeader(None)))
     }
 
-    /// Returns when the voters are so; with `until_committed`, when that holds for good. A voter to be added is waited for
-    /// until it has the log, and a change that is under way until it is committed.
-    pub async fn change_voters(&self, change: Change, until_committed: bool) -> Result<(), ProposeError> {
-        let (id, votes) = match change {
-            Change::AddVoter(id) => (id, true),
-            Change::RemoveVoter(id) => (id, false),
-            Change::Transfer(_) => return self.change(change).await,
-        };
-        loop {
-            let moved = self.moved.wait();
-            match self.may_change(id, votes) {
-                Ok(()) => match self.change(change).await {
-                    Err(error) if passes(error) => {}
-                    Err(error) => return Err(error),
-                    Ok(()) => break,
-                },
-                Err(error) if passes(error) => moved.await,
-                Err(error) => return Err(error),
-            }
-        }
-        if !until_committed {
-            return Ok(());
-        }
-        loop {
-            let moved = self.moved.wait();
-            if let Some(settled) = self.settled(id, votes) {
-                return settled;
-            }
-            moved.await;
-        }
-    }
-
-    fn may_change(&self, id: BrokerId, votes: bool) -> Result<(), ProposeError> {
-        let node = self.node.borrow();
-        let voters = if votes { node.may_add_voter(id) } else { node.may_remove_voter(id) };
-        voters.map(drop)
-    }
-
-    /// Of a change that is begun. None: it is not known yet what becomes of it.
-    fn settled(&self, id: BrokerId, votes: bool) -> Option<Result<(), ProposeError>> {
-        let node = self.node.borrow();
-        match node.is_settled_voter(id) {
-            Some(settled) if settled == votes => Some(Ok(())),
-            _ if !node.is_leader() => Some(Err(ProposeError::NotLeader(None))),
-            _ => None,
-        }
-    }
-
     fn push(&self, input: Input) {
         self.inbox.borrow_mut().push_back(input);
         self.some.wake_all();
     }
 
     /// Until the disk fails. One task.
-    pub async fn run(self: &Rc<Self>) -> anyhow::Result<()> {
+    pub async fn run(self: &Rc<Self>) -> Result<Infallible, ConsensusError> {
         loop {
             let some = self.some.wait();
-            let cx = Context { now: rt::timer::now(), random: uuid::Uuid::new_v4().as_u64_pair().0 };
+            // What came while the disk was waited for counts before the silence does that it seems to be.
+            let waiting = self.inbox.borrow().len();
+            for _ in 0..waiting {
+                let input = self.inbox.borrow_mut().pop_front().expect("counted above");
+                self.take(input).await?;
+                self.runtime.give_way().await;
+            }
+            let cx = self.context();
             let deadline = self.node.borrow().next_deadline();
             if deadline <= cx.now {
                 let actions = self.node.borrow_mut().tick(cx);
                 self.carry_out(actions).await?;
             }
-            let input = self.inbox.borrow_mut().pop_front();
-            match input {
-                Some(input) => {
-                    let actions = match input {
-                        Input::Snapshotted(end) => self.compact(end).await?,
-                        Input::Fetched(snapshot) => self.install(snapshot, cx).await?,
-                        input => self.step(input, cx),
-                    };
-                    self.carry_out(actions).await?;
-                }
-                None => {
-                    let deadline = self.node.borrow().next_deadline();
-                    let _ = rt::timer::timeout(deadline.since(rt::timer::now()), some).await;
-                }
+            if self.inbox.borrow().is_empty() {
+                let deadline = self.node.borrow().next_deadline();
+                at_most(&*self.runtime, deadline.since(self.runtime.now()), some).await;
             }
             rt::yield_if_needed().await;
         }
+    }
+
+    async fn take(self: &Rc<Self>, input: Input) -> Result<(), ConsensusError> {
+        let cx = self.context();
+        let actions = match input {
+            Input::Snapshotted(end) => self.shorten(end).await?,
+            Input::Fetched(snapshot) => self.install(snapshot, cx).await?,
+            input => self.step(input, cx),
+        };
+        self.carry_out(actions).await
+    }
+
+    fn context(&self) -> Context {
+        Context { now: self.runtime.now(), random: (self.random.borrow_mut())() }
     }
 
     /// Tells the node what has become durable, for ever. One task.
@@ -349,7 +341,7 @@ impl<D: Disk> Consensus<D> {
             Input::Message(message) => node.receive(message, cx),
             Input::Persisted(id) => node.persisted(id, cx),
             Input::Propose { records, answer } => {
-                let batch = batches::batch(&records, rt::timer::wall());
+                let batch = batches::batch(&records, self.runtime.wall());
                 let count = u32::try_from(records.len()).expect("a request has few records");
                 let (taken, actions) = node.propose(batch.into(), count, cx);
                 match taken {
@@ -375,21 +367,22 @@ impl<D: Disk> Consensus<D> {
         }
     }
 
-    async fn carry_out(self: &Rc<Self>, actions: Vec<Action>) -> anyhow::Result<()> {
+    async fn carry_out(self: &Rc<Self>, actions: Vec<Action>) -> Result<(), ConsensusError> {
         for action in actions {
             match action {
-                Action::Save(state) => {
-                    let file = self.state.clone();
-                    let written = rt::blocking(move || file.write(state)).await;
-                    written.context("the vote cannot be made durable")?;
-                }
+                Action::Save(vote) => self.save(vote).await?,
                 Action::Append { id, entries } => self.append(id, &entries).await?,
                 Action::Truncate(to) => self.truncate(to).await?,
-                Action::Send(message) => self.outbox.send(message),
+                Action::Send(message) => self.send(message),
                 Action::Commit(to) => self.apply(to)?,
-                Action::Lead(_) | Action::Follow { .. } => self.fail_pending(),
+                Action::Lead(_) => {
+                    self.watch.leads(&self.node());
+                    self.fail_pending();
+                }
+                Action::Follow { .. } => self.fail_pending(),
                 Action::Contradiction { from, what } => {
                     tracing::error!(broker = %from, "the metadata of two brokers cannot both be right: {what}");
+                    self.watch.contradicts(&self.node(), from, what);
                 }
                 Action::FetchSnapshot { from, .. } => self.fetch_snapshot(from),
                 // Nobody asks: what is read is read from what is committed.
@@ -402,8 +395,19 @@ impl<D: Disk> Consensus<D> {
         Ok(())
     }
 
-    async fn append(&self, id: PersistId, entries: &[Entry]) -> anyhow::Result<()> {
-        let now = rt::timer::wall();
+    async fn save(&self, vote: HardState) -> Result<(), ConsensusError> {
+        self.keep.save(vote).await.map_err(ConsensusError::Vote)
+    }
+
+    fn send(&self, message: Message) {
+        if let Some(outbox) = &self.outbox {
+            outbox.send(message);
+        }
+    }
+
+    async fn append(&self, id: PersistId, entries: &[Entry]) -> Result<(), ConsensusError> {
+        let now = self.runtime.wall();
+        self.watch.appends(&self.node(), entries);
         let leader = self.node.borrow().leader().unwrap_or(self.id());
         let mut end = self.partition.log().ends().end;
         for entry in entries {
@@ -412,7 +416,7 @@ impl<D: Disk> Consensus<D> {
                 match self.store.append_replica(self.partition.log(), &batch, now) {
                     Ok(end) => break end,
                     Err(AppendError::NoRoom) => self.store.room().await,
-                    Err(error) => bail!("the metadata log takes no records: {error}"),
+                    Err(error) => return Err(ConsensusError::Append(error)),
                 }
             };
         }
@@ -421,27 +425,32 @@ impl<D: Disk> Consensus<D> {
         Ok(())
     }
 
-    async fn truncate(&self, to: Offset) -> anyhow::Result<()> {
+    async fn truncate(&self, to: Offset) -> Result<(), ConsensusError> {
+        self.watch.cuts(&self.node(), to);
         for (_, end) in self.persisting.borrow_mut().iter_mut() {
             *end = (*end).min(to);
         }
         let cut = self.store.truncate(self.partition.log(), to).await;
-        cut.map_err(|error| anyhow!("the metadata log cannot be cut: {error}"))?;
+        cut.map_err(ConsensusError::Truncate)?;
         self.partition.progress().wake_all();
         Ok(())
     }
 
     /// Everything below is committed.
-    fn apply(&self, to: Offset) -> anyhow::Result<()> {
+    fn apply(&self, to: Offset) -> Result<(), ConsensusError> {
         let mut next = Image::clone(&self.image());
-        for entry in self.node.borrow().log().range(self.applied.get(), to) {
+        let node = self.node();
+        self.watch.commits(&node, self.applied.get(), to);
+        for entry in node.log().range(self.applied.get(), to) {
             if let Payload::Records { bytes, .. } = &entry.payload {
                 self.bytes_since.set(self.bytes_since.get() + bytes.len());
                 for (offset, record) in batches::records(entry.base, bytes)? {
-                    next.apply(offset, &record).context("the metadata log contradicts itself")?;
+                    next.apply(offset, &record)?;
                 }
             }
         }
+        self.watch.knows(&node, to, &next);
+        drop(node);
         self.applied.set(to);
         self.image.replace(Arc::new(next));
         let mut pending = self.pending.borrow_mut();
@@ -454,38 +463,41 @@ impl<D: Disk> Consensus<D> {
         Ok(())
     }
 
+    fn fail_pending(&self) {
+        for pending in self.pending.take() {
+            let _ = pending.answer.send(Err(NotCommitted::Unknown));
+        }
+    }
+
     /// Keeps the log short: everything committed goes into one file.
     fn snapshot_if_due(self: &Rc<Self>) {
         if self.bytes_since.get() < self.snapshot_bytes || self.snapshotting.replace(true) {
             return;
         }
         self.bytes_since.set(0);
-        let node = self.node.borrow();
+        let node = self.node();
         let (end, voters) = (node.committed(), node.voters_at(node.committed().offset).clone());
         drop(node);
-        let (this, image, snapshots) = (self.clone(), self.image(), self.snapshots.clone());
-        let now = rt::timer::wall();
-        rt::spawn_background(async move {
-            let written = rt::blocking_aside(move || {
-                snapshots.write(end, &snapshot_file::encode(&image, &voters, end, now))
-            });
-            match written.await {
+        let (this, image, now) = (self.clone(), self.image(), self.runtime.wall());
+        self.runtime.spawn(Box::pin(async move {
+            match this.keep.write_snapshot(image, voters, end, now).await {
                 Ok(()) => this.push(Input::Snapshotted(end)),
                 Err(error) => {
                     tracing::error!(%error, "no snapshot of the metadata could be written; the log stays as long as it is");
                     this.snapshotting.set(false);
                 }
             }
-        });
+        }));
     }
 
-    async fn compact(&self, end: Position) -> anyhow::Result<Vec<Action>> {
+    async fn shorten(&self, end: Position) -> Result<Vec<Action>, ConsensusError> {
         self.snapshotting.set(false);
         // Another one, that was fetched, may go further.
         if end.offset > self.node.borrow().log().start().offset {
             self.node.borrow_mut().compact(end.offset);
             let deleted = self.store.delete_records(self.partition.log(), end.offset).await;
-            deleted.context("the metadata log cannot be shortened")?;
+            deleted.map_err(ConsensusError::Shorten)?;
+            self.watch.shortens(&self.node(), end.offset);
             tracing::info!(end = end.offset.0, "a snapshot of the metadata is taken");
         }
         Ok(Vec::new())
@@ -493,30 +505,29 @@ impl<D: Disk> Consensus<D> {
 
     /// Asked for again and again until it is there.
     fn fetch_snapshot(self: &Rc<Self>, from: BrokerId) {
+        let Some(reach) = self.reach.clone() else { return };
         if self.snapshotting.replace(true) {
             return;
         }
-        let (this, snapshots) = (self.clone(), self.snapshots.clone());
-        let cluster_id = self.image.borrow().cluster_id().to_owned();
-        rt::spawn_background(async move {
+        let this = self.clone();
+        self.runtime.spawn(Box::pin(async move {
             let fetched = async {
-                let (end, bytes) = this.outbox.fetch_snapshot(from).await?;
-                let kept = rt::blocking_aside(move || -> anyhow::Result<Snapshot> {
-                    let snapshot = snapshot_file::decode(&bytes, end, &cluster_id)?;
-                    snapshots.write(end, &bytes)?;
-                    Ok(snapshot)
-                });
-                kept.await
+                let (end, bytes) = reach.snapshot(from).await?;
+                this.keep.take_snapshot(end, bytes).await
             };
             let fetched = fetched.await;
             if let Err(error) = &fetched {
                 tracing::warn!(broker = %from, %error, "its snapshot of the metadata cannot be had");
             }
             this.push(Input::Fetched(fetched.ok().map(Box::new)));
-        });
+        }));
     }
 
-    async fn install(&self, snapshot: Option<Box<Snapshot>>, cx: Context) -> anyhow::Result<Vec<Action>> {
+    async fn install(
+        &self,
+        snapshot: Option<Box<Snapshot>>,
+        cx: Context,
+    ) -> Result<Vec<Action>, ConsensusError> {
         self.snapshotting.set(false);
         let Some(snapshot) = snapshot else { return Ok(Vec::new()) };
         let Snapshot { end, voters, image } = *snapshot;
@@ -524,10 +535,12 @@ impl<D: Disk> Consensus<D> {
         if !self.node.borrow().wants_snapshot(end) {
             return Ok(Vec::new());
         }
+        self.watch.begins_anew(&self.node(), end.offset);
         self.persisting.borrow_mut().clear();
         let emptied = self.store.restart_at(self.partition.log(), end.offset).await;
-        emptied.map_err(|error| anyhow!("the metadata log cannot begin anew: {error}"))?;
+        emptied.map_err(ConsensusError::Restart)?;
         let actions = self.node.borrow_mut().installed(end, voters, cx);
+        self.watch.knows(&self.node(), end.offset, &image);
         self.applied.set(end.offset);
         self.image.replace(Arc::new(image));
         self.bytes_since.set(0);
@@ -536,14 +549,8 @@ impl<D: Disk> Consensus<D> {
         Ok(actions)
     }
 
-    fn fail_pending(&self) {
-        for pending in self.pending.take() {
-            let _ = pending.answer.send(Err(NotCommitted::Unknown));
-        }
-    }
-
     fn note_standing(&self) {
-        let node = self.node.borrow();
+        let node = self.node();
         let standing = Standing { epoch: node.epoch(), leader: node.leader(), active: node.is_active() };
         drop(node);
         let before = self.standing.replace(standing);
@@ -563,21 +570,5 @@ impl<D: Disk> Consensus<D> {
             }
         }
         self.changed.wake_all();
-    }
-
-    /// Notes from time to time what is committed, for ever. One task.
-    pub async fn run_hints(&self) {
-        let mut noted = Offset::NONE;
-        loop {
-            let applied = self.applied.get();
-            if applied > noted {
-                let file = self.state.clone();
-                if let Err(error) = rt::blocking(move || file.write_committed(applied)).await {
-                    tracing::warn!(%error, "how much of the metadata is committed could not be noted");
-                }
-                noted = applied;
-            }
-            rt::timer::sleep(HINT_INTERVAL).await;
-        }
     }
 }

@@ -7,9 +7,9 @@ use coordinator::{
 use engine::Disk;
 use model::{ErrorCode, Millis, Offset, Timestamp};
 use net::{ChangeVoters, QuorumReplica, QuorumState, VoterChange};
+use quorum::{Change, unknown};
 
-use super::{Control, unknown};
-use crate::serve::consensus::Change;
+use super::Control;
 
 impl<D: Disk> Control<D> {
     /// As the controller.
@@ -76,6 +76,7 @@ fn refusal(error: ProposeError, asked: &ChangeVoters) -> Refusal {
         }
         ProposeError::NotLeader(_)
         | ProposeError::Busy
+        | ProposeError::TooLarge
         | ProposeError::Transferring
         | ProposeError::NotReady
         | ProposeError::ChangeUnderWay

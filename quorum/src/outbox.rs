@@ -1,5 +1,5 @@
-//! Messages of the consensus on their way to other brokers: a queue and a lane for each. What cannot be sent is dropped,
-//! the consensus says it again.
+//! Messages on their way to other brokers: a queue and a lane for each. What cannot be sent is dropped, the node says it
+//! again.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,22 +10,22 @@ use std::{
 
 use coordinator::raft::{Message, codec};
 use model::BrokerId;
-use net::control::CONTROL_SHARD;
-use replication::transport::Lane;
+use replication::{
+    Runtime,
+    transport::{Lane, LinkError},
+};
 use rt::notify::Notify;
 
-use super::{
-    consensus::{Fetch, Outbox},
-    peers::{Peers, Purpose},
-    snapshot_lane,
-};
+use crate::edges::Reach;
 
+/// Of one other broker. The oldest goes first.
 const QUEUE_MAX: usize = 1000;
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(320);
 
-pub struct PeerOutbox {
-    peers: Rc<Peers>,
+pub(crate) struct Outbox {
+    runtime: Rc<dyn Runtime>,
+    reach: Rc<dyn Reach>,
     queues: RefCell<BTreeMap<BrokerId, Rc<Queue>>>,
 }
 
@@ -36,25 +36,12 @@ struct Queue {
     told: Cell<bool>,
 }
 
-impl PeerOutbox {
-    pub fn new(peers: Rc<Peers>) -> Self {
-        Self { peers, queues: RefCell::default() }
+impl Outbox {
+    pub(crate) fn new(runtime: Rc<dyn Runtime>, reach: Rc<dyn Reach>) -> Self {
+        Self { runtime, reach, queues: RefCell::default() }
     }
 
-    fn queue(&self, to: BrokerId) -> Rc<Queue> {
-        if let Some(queue) = self.queues.borrow().get(&to) {
-            return queue.clone();
-        }
-        let queue = Rc::new(Queue::default());
-        self.queues.borrow_mut().insert(to, queue.clone());
-        let (peers, sending) = (self.peers.clone(), queue.clone());
-        rt::spawn(async move { sending.run(&peers, to).await });
-        queue
-    }
-}
-
-impl Outbox for PeerOutbox {
-    fn send(&self, message: Message) {
+    pub(crate) fn send(&self, message: Message) {
         let queue = self.queue(message.to);
         let mut messages = queue.messages.borrow_mut();
         if messages.len() == QUEUE_MAX {
@@ -65,16 +52,23 @@ impl Outbox for PeerOutbox {
         queue.some.wake_all();
     }
 
-    fn fetch_snapshot(&self, from: BrokerId) -> Fetch<'_> {
-        Box::pin(snapshot_lane::fetch(&self.peers, from))
+    fn queue(&self, to: BrokerId) -> Rc<Queue> {
+        if let Some(queue) = self.queues.borrow().get(&to) {
+            return queue.clone();
+        }
+        let queue = Rc::new(Queue::default());
+        self.queues.borrow_mut().insert(to, queue.clone());
+        let (runtime, reach, sending) = (self.runtime.clone(), self.reach.clone(), queue.clone());
+        self.runtime.spawn(Box::pin(async move { sending.run(&*runtime, &*reach, to).await }));
+        queue
     }
 }
 
 impl Queue {
-    async fn run(&self, peers: &Peers, to: BrokerId) {
+    async fn run(&self, runtime: &dyn Runtime, reach: &dyn Reach, to: BrokerId) {
         let mut pause = PAUSE_FIRST;
         loop {
-            match peers.open(to, CONTROL_SHARD, Purpose::Consensus).await {
+            match reach.lane(to).await {
                 Ok(lane) => {
                     (pause, _) = (PAUSE_FIRST, self.told.take());
                     let ended = self.send_all(lane).await;
@@ -88,12 +82,12 @@ impl Queue {
             }
             // They are old by now.
             self.messages.borrow_mut().clear();
-            rt::timer::sleep(pause).await;
+            runtime.sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    async fn send_all(&self, mut lane: Lane) -> replication::transport::LinkError {
+    async fn send_all(&self, mut lane: Lane) -> LinkError {
         loop {
             let message = self.next().await;
             if let Err(error) = lane.sender.send(&[&codec::encode(&message)]).await {
