@@ -191,15 +191,26 @@ fn a_forgotten_broker_stays_a_replica_and_has_nothing() {
     assert_eq!(code(again), ErrorCode::BrokerIdNotRegistered);
 }
 
-/// Its records have to fit in one message to the other voters.
-#[test]
-fn a_broker_with_very_many_partitions_is_fenced_in_steps() {
+/// So many partitions that a decision about all of them takes three.
+fn crowded() -> World {
     const COUNT: usize = 2 * CHANGES_MAX + 10;
     let mut world = World::of(2);
     for n in 0..COUNT.div_ceil(10_000) {
         let (name, count) = (format!("t{n}"), 10_000.min(COUNT - 10_000 * n));
         world.create(topic(&name, count as i32, 2)).unwrap();
     }
+    world
+}
+
+fn alone_in_sync(world: &World, id: i32) -> bool {
+    let mut partitions = world.image.topics().flat_map(|topic| &topic.partitions);
+    partitions.all(|partition| partition.isr == [BrokerId(id)])
+}
+
+/// Its records have to fit in one message to the other voters.
+#[test]
+fn a_broker_with_very_many_partitions_is_fenced_in_steps() {
+    let mut world = crowded();
     let fence = |world: &mut World| {
         let records = Controller::new(&world.image, &world.config).fence(BrokerId(1)).records;
         let bytes: usize = records.iter().map(|record| record.encode().len()).sum();
@@ -208,6 +219,39 @@ fn a_broker_with_very_many_partitions_is_fenced_in_steps() {
         world.image.broker(BrokerId(1)).unwrap().fenced
     };
     assert_eq!([fence(&mut world), fence(&mut world), fence(&mut world)], [false, false, true]);
-    let topics: Vec<_> = world.image.topics().cloned().collect();
-    assert!(topics.iter().flat_map(|topic| &topic.partitions).all(|p| p.isr == [BrokerId(2)]));
+    assert!(alone_in_sync(&world, 2));
+}
+
+/// It stays up until nobody counts on it.
+#[test]
+fn a_broker_with_very_many_partitions_stops_after_the_last_step() {
+    let mut world = crowded();
+    let fenced = heartbeat(&world, 1);
+    let stop =
+        |world: &mut World| beat(world, Heartbeat { want_fence: true, want_shut_down: true, ..fenced });
+    let steps = [stop(&mut world), stop(&mut world), stop(&mut world)];
+    assert_eq!(steps, [(false, false), (false, false), (true, true)]);
+    assert!(alone_in_sync(&world, 2));
+}
+
+#[test]
+fn a_broker_with_very_many_partitions_comes_again_and_goes_in_steps() {
+    let mut world = crowded();
+    let asked = RegisterBroker { fenced: true, incarnation: [77; 16], ..registration(1, None) };
+    let mut steps = Vec::new();
+    for _ in 0..3 {
+        let answer = world.decide(|c, _| c.register_broker(&asked, false));
+        steps.push(answer.err().map(|refusal| refusal.code));
+    }
+    let again = Some(ErrorCode::DuplicateBrokerRegistration);
+    assert_eq!(steps, [again, again, None]);
+    assert!(alone_in_sync(&world, 2));
+
+    steps.clear();
+    for _ in 0..3 {
+        let answer = world.decide(|c, _| c.unregister_broker(BrokerId(2)));
+        steps.push(answer.err().map(|refusal| refusal.code));
+    }
+    assert_eq!(steps, [Some(ErrorCode::RequestTimedOut), Some(ErrorCode::RequestTimedOut), None]);
+    assert!(world.image.broker(BrokerId(2)).is_none());
 }
