@@ -73,7 +73,7 @@ pub trait Judge {
     /// A heartbeat is none of a broker that the image does not know in the life that speaks.
     fn session(&self, image: &Image, proposal: &Self::Proposal) -> Option<Session>;
 
-    /// That the broker's session is over.
+    /// That the broker's session is over. Its records are dropped if it was heard before they are due.
     fn expiry(&self, broker: BrokerId) -> Self::Proposal;
 
     /// As the node stands. The simulator's broken controllers look elsewhere.
@@ -162,7 +162,7 @@ impl<D: Disk, J: Judge> Decisions<D, J> {
                     let sent = Cell::new(false);
                     let call = route.there(leader, &proposal, &sent);
                     // One that hangs may answer much later, or never.
-                    let settled = unless(self.is_superseded(standing), call).await;
+                    let settled = unless(self.superseded(standing), call).await;
                     settled.unwrap_or(Err(if sent.get() { Failed::Unknown } else { Failed::NotController }))
                 }
                 _ => {
@@ -182,7 +182,7 @@ impl<D: Disk, J: Judge> Decisions<D, J> {
     }
 
     /// Returns when somebody leads in a later epoch than that.
-    async fn is_superseded(&self, then: Standing) {
+    async fn superseded(&self, then: Standing) {
         loop {
             let changed = self.consensus.changed().wait();
             let now = self.standing();
@@ -235,7 +235,11 @@ impl<D: Disk, J: Judge> Decisions<D, J> {
         let image = self.consensus.image();
         let session = self.judge.session(&image, &proposal);
         let is_live = |broker| self.is_live(broker);
-        let (outcome, records) = self.judge.judge(&image, proposal, &is_live);
+        let (outcome, mut records) = self.judge.judge(&image, proposal, &is_live);
+        if matches!(session, Some(Session::Expires(broker)) if is_live(broker)) {
+            // It was heard while its end waited for this turn.
+            records.clear();
+        }
         let (mut offset, changes) = (image.offset(), !records.is_empty());
         if changes {
             let count = i64::try_from(records.len()).expect("a request has few records");

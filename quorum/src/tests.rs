@@ -86,7 +86,7 @@ impl Judge for Rules {
         &self,
         image: &Image,
         proposal: Proposal,
-        is_live: &dyn Fn(BrokerId) -> bool,
+        _: &dyn Fn(BrokerId) -> bool,
     ) -> ((), Vec<MetadataRecord>) {
         let broker = |id, fenced| {
             let known = image.broker(id).cloned();
@@ -109,7 +109,7 @@ impl Judge for Rules {
                 vec![MetadataRecord::Topic(TopicRecord { id: TopicId([n; 16]), name: format!("t{n}") })]
             }
             Proposal::Register(id, false) => vec![broker(id, false)],
-            Proposal::Fence(id) if !is_live(id) => vec![broker(id, true)],
+            Proposal::Fence(id) => vec![broker(id, true)],
             _ => vec![],
         };
         ((), records)

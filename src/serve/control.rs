@@ -357,7 +357,6 @@ fn decide(
             let decision = controller.report_damage(&asked);
             (Outcome::ReportDamage(decision.answer.map(codes)), decision.records)
         }
-        Proposal::Fence(broker) if is_live(broker) => (Outcome::Fence, vec![]),
         Proposal::Fence(broker) => (Outcome::Fence, controller.fence(broker).records),
         Proposal::ElectLeaderless => {
             decided!(Outcome::ElectLeaderless, controller.elect_leaderless(REBALANCED_MAX))

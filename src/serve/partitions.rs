@@ -88,7 +88,6 @@ impl<D: Disk> Partitions<D> {
 
     async fn carry_out(self: &Rc<Self>, before: &Image, image: &Image) {
         let delta = before.delta(image);
-        let config = self.process.plan.config.with_dynamic(image);
         for topic in &delta.vanished {
             self.close(topic);
         }
@@ -96,7 +95,11 @@ impl<D: Disk> Partitions<D> {
             true => image.topics().collect(),
             false => delta.appeared.iter().chain(&delta.changed).collect(),
         };
-        let config_before = self.process.plan.config.with_dynamic(before);
+        if topics.is_empty() {
+            return;
+        }
+        let [config_before, config] =
+            [before, image].map(|image| self.process.plan.config.with_dynamic(image));
         let same_ways = self.ways(before) == self.ways(image);
         let mut opening = VecDeque::new();
         for topic in topics {

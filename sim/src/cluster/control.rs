@@ -199,7 +199,6 @@ impl Judge for Rules {
                 let decision = controller.create_topics(&[topic], false, &mut || TOPIC_ID);
                 (Outcome::Done, decision.records)
             }
-            Proposal::Fence(broker) if is_live(broker) => (Outcome::Done, vec![]),
             Proposal::Fence(broker) => (Outcome::Done, controller.fence(broker).records),
             Proposal::Rebalance => (Outcome::Done, controller.preferred_imbalance(100).records),
         }
