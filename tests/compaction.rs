@@ -96,6 +96,20 @@ fn consume(client: &mut Client, topic: &str) -> (BTreeMap<String, String>, usize
     }
 }
 
+/// Waits until the cleaner has taken most of so many records out of the log, then until the files are as small.
+///
+/// The records first: they are acknowledged from the journal, so the folder is small before its segments are written too.
+fn wait_until_shrunk(broker: &Broker, topic: &str, records: usize, last: &BTreeMap<usize, usize>) {
+    let mut client = broker.client();
+    wait_for("a consumer reads less", CLEANING, || {
+        (expect(&mut client, topic, last) < records / 2).then_some(())
+    });
+    // What stays is a segment of the last updates, and the active one.
+    let folder = broker.folder(topic, 0);
+    wait_for("the files shrink", CLEANING, || (log_bytes(&folder) < 3 * SEGMENT_BYTES).then_some(()));
+}
+
+/// Answers how many records a consumer reads to come to the last updates.
 fn expect(client: &mut Client, topic: &str, last: &BTreeMap<usize, usize>) -> usize {
     let (table, count) = consume(client, topic);
     let expected: BTreeMap<String, String> =
@@ -118,10 +132,7 @@ fn a_log_of_many_updates_shrinks_to_the_last_ones() {
     let records = 8000;
     let mut last = update(&mut client, "table", 0, records);
     let folder = broker.folder("table", 0);
-    // Eight segments were written; what stays is one of 20 records, and the active one.
-    wait_for("the log shrinks", CLEANING, || (log_bytes(&folder) < 3 * SEGMENT_BYTES).then_some(()));
-    let read = expect(&mut client, "table", &last);
-    assert!(read < records / 2, "{read} of {records} records are left");
+    wait_until_shrunk(&broker, "table", records, &last);
 
     // A key that is deleted is gone from the table, and later from the log.
     client.must_produce("table", 0, &keyed(&[(3, None)]));
@@ -147,20 +158,20 @@ fn a_log_of_many_updates_shrinks_to_the_last_ones() {
 /// Kills at any moment, with other numbers of shards in between.
 #[test]
 fn kills_in_the_midst_of_passes_lose_nothing() {
+    const ROUNDS: usize = 5;
+    const RECORDS: usize = 3000;
     let mut broker = Broker::start_with(launch);
     compacted_topic(&mut broker.client(), "table");
     let mut last = BTreeMap::new();
-    for round in 0..5 {
+    for round in 0..ROUNDS {
         let mut client = broker.client();
-        last.extend(update(&mut client, "table", round * 1000, 3000));
+        last.extend(update(&mut client, "table", round * 1000, RECORDS));
         // Not for any condition: the moment is meant to be arbitrary.
         std::thread::sleep(Duration::from_millis(137 * round as u64));
         broker.kill();
         broker.restart_with_shards([1, 3, 2][round % 3]);
         expect(&mut broker.client(), "table", &last);
     }
-    let folder = broker.folder("table", 0);
-    wait_for("the log shrinks", CLEANING, || (log_bytes(&folder) < 3 * SEGMENT_BYTES).then_some(()));
-    expect(&mut broker.client(), "table", &last);
+    wait_until_shrunk(&broker, "table", ROUNDS * RECORDS, &last);
     assert!(broker.said().lines().all(|line| !line.contains("ERROR")), "{}", broker.said());
 }
