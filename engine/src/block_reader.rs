@@ -59,7 +59,9 @@ impl<D: Disk> BlockReader<D> {
 
     async fn load(&mut self, at: u64, bytes: usize) -> io::Result<()> {
         let from = at - at % BLOCK as u64;
-        let want = ((at - from) as usize + bytes).max(self.window_bytes).next_multiple_of(BLOCK);
+        // Behind the end there is nothing to take memory for.
+        let left = usize::try_from(self.file_bytes - from).unwrap_or(usize::MAX);
+        let want = ((at - from) as usize + bytes).max(self.window_bytes.min(left)).next_multiple_of(BLOCK);
         self.window.clear();
         self.window_at = from;
         while self.window.len() < want {

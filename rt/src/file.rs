@@ -51,8 +51,10 @@ impl File {
         &self.0.path
     }
 
-    pub async fn len(&self) -> io::Result<u64> {
-        self.with_file(|file| Ok(file.metadata()?.len())).await
+    /// At once: what the kernel keeps of an open file it reads from no disk.
+    pub fn size(&self) -> io::Result<u64> {
+        let file = fs::File::from(self.0.fd.as_fd().try_clone_to_owned()?);
+        Ok(file.metadata()?.len())
     }
 
     /// Cuts or extends the file. Misaligned lengths are refused: the rest of the block could not be written after.

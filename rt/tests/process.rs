@@ -6,15 +6,17 @@ mod common;
 
 use std::{
     io::Read,
+    panic::AssertUnwindSafe,
     process::{Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use common::{direct_dir, on_shard, small};
+use futures_lite::{FutureExt, future};
 use rt::{
     Shard,
     preflight::{Preflight, preflight},
@@ -98,6 +100,33 @@ fn a_blocking_call_gives_its_value_or_its_panic() {
         assert_eq!(rt::blocking(|| 6 * 7).await, 42);
         assert_eq!(rt::blocking_calls(), before + 1);
         assert_eq!(rt::blocking(|| "again").await, "again");
+    });
+}
+
+/// Calls that wait together run in the order they came in, and one that panics, or that takes long, costs no other its value.
+#[test]
+fn blocking_calls_that_wait_together_each_give_their_own() {
+    on_shard(small(), async |_| {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut made = Vec::new();
+        for n in 0..100 {
+            let order = order.clone();
+            let call = rt::blocking(move || {
+                order.lock().unwrap().push(n);
+                if n % 40 == 3 {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                assert!(n % 30 != 7, "a call's own mistake");
+                2 * n
+            });
+            let mut call = Box::pin(AssertUnwindSafe(call).catch_unwind());
+            assert!(future::poll_once(&mut call).await.is_none());
+            made.push(call);
+        }
+        for (n, call) in made.into_iter().enumerate() {
+            assert_eq!(call.await.ok(), (n % 30 != 7).then_some(2 * n));
+        }
+        assert_eq!(*order.lock().unwrap(), (0..100).collect::<Vec<_>>());
     });
 }
 

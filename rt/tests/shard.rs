@@ -46,7 +46,7 @@ async fn write_and_read(dir: &tempfile::TempDir, shard: &Shard) {
     let mut page = shard.pages.take(8192).unwrap();
     page.append(&[7; 5000]);
     shard.ring.write(&file, 4096, vec![page.blocks(0..5000)], Flush::Dsync).await.unwrap();
-    assert_eq!(file.len().await.unwrap(), 4096 + 8192);
+    assert_eq!(file.size().unwrap(), 4096 + 8192);
     let mut back = shard.pages.take(16384).unwrap();
     assert_eq!(shard.ring.read(&file, 0, back.whole()).await.unwrap(), 12288);
     back.set_filled(12288);
@@ -55,10 +55,10 @@ async fn write_and_read(dir: &tempfile::TempDir, shard: &Shard) {
     assert!(back.slice(9096..12288).iter().all(|&b| b == 0));
     shard.ring.allocate(&file, 0, 1 << 20).await.unwrap();
     shard.ring.fdatasync(&file).await.unwrap();
-    assert_eq!(file.len().await.unwrap(), 1 << 20);
+    assert_eq!(file.size().unwrap(), 1 << 20);
     file.truncate(BLOCK as u64).await.unwrap();
     file.sync_all().await.unwrap();
-    assert_eq!(file.len().await.unwrap(), BLOCK as u64);
+    assert_eq!(file.size().unwrap(), BLOCK as u64);
 }
 
 /// Many pages in one write, more than the kernel takes at once, from a pool and from a stranger to the ring.
@@ -112,7 +112,7 @@ fn names_are_made_moved_listed_and_removed() {
         file::remove_dir(root.join("a")).await.unwrap();
         let clone = opened.clone();
         shard.ring.close(clone).await.unwrap();
-        assert_eq!(opened.len().await.unwrap(), 0);
+        assert_eq!(opened.size().unwrap(), 0);
         shard.ring.close(opened).await.unwrap();
     });
 }

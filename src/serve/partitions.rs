@@ -23,7 +23,7 @@ use super::{process::Process, removals::Removals};
 use crate::config::log_config;
 
 /// Logs that are opened at a time: opening is mostly waiting for small files.
-const OPENING_MAX: usize = 32;
+const OPENING_MAX: usize = 64;
 
 pub struct Partitions<D: Disk> {
     shard: ShardId,

@@ -38,7 +38,7 @@ impl Disk for RingDisk {
     }
 
     async fn file_bytes(&self, file: &File) -> io::Result<u64> {
-        file.len().await
+        file.size()
     }
 
     async fn read(&self, file: &File, at: u64, into: Blocks) -> io::Result<usize> {

@@ -7,7 +7,7 @@ use super::{Recovery, RecoveryError, Restored};
 use crate::{concurrent::for_each_bounded, disk::Disk};
 
 /// Logs at a time.
-const LOGS_MAX: usize = 16;
+const LOGS_MAX: usize = 64;
 /// What one may hold of the pool's pages, generously.
 const LOG_BYTES: usize = 4 * PAGE_MAX;
 
