@@ -29,8 +29,6 @@ const QUEUE_MAX: usize = 10_000;
 /// How long a look for a controller takes before it is looked for again.
 const LOOK: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(50);
-/// Heartbeats that a broker may miss while the controller changes.
-const GRACE_HEARTBEATS: u32 = 3;
 
 /// What was decided, and the offset up to which the metadata must be known for it to hold.
 pub type Decided<T> = (T, Offset);
@@ -300,17 +298,14 @@ impl<D: Disk, J: Judge> Decisions<D, J> {
         }
     }
 
-    /// A controller that is new to it gives everybody time to find it, which takes a few heartbeats.
     fn expired(&self, epoch: LeaderEpoch, now: Millis) -> Vec<BrokerId> {
         let mut sessions = self.sessions.borrow_mut();
         if sessions.as_ref().is_none_or(|(known, _)| *known != epoch) {
             let Pulse { session, heartbeat } = self.pulse;
             let image = self.consensus.image();
             let alive = image.brokers().filter(|broker| !broker.fenced).map(|broker| broker.id);
-            let given = (heartbeat * GRACE_HEARTBEATS).min(session);
-            let spent = u64::try_from((session - given).as_millis()).unwrap_or(0);
-            let began = Millis(now.0.saturating_sub(spent));
-            *sessions = Some((epoch, Sessions::new(alive, session, began)));
+            let former = self.consensus.node().last_leader();
+            *sessions = Some((epoch, Sessions::taken_over(alive, former, session, heartbeat, now)));
         }
         let (_, sessions) = sessions.as_mut().expect("set above");
         sessions.expired(now)

@@ -12,9 +12,36 @@ pub struct Sessions {
     heard: BTreeMap<BrokerId, Millis>,
 }
 
+/// Heartbeats that a broker may miss while the controller changes.
+const GRACE_HEARTBEATS: u32 = 3;
+/// And the one that was the controller, if it lives: it hears at once that it is not any more.
+const GRACE_HEARTBEATS_OF_THE_FORMER: u32 = 2;
+
 impl Sessions {
     pub fn new(brokers: impl IntoIterator<Item = BrokerId>, session_timeout: Duration, now: Millis) -> Self {
         Self { timeout: session_timeout, heard: brokers.into_iter().map(|broker| (broker, now)).collect() }
+    }
+
+    /// For a controller that is new, over the brokers that the one before it took for alive. All have a few heartbeats in
+    /// which to find it. `former` led before and was last heard then: of its silence this node knows more.
+    pub fn taken_over(
+        brokers: impl IntoIterator<Item = BrokerId>,
+        former: Option<(BrokerId, Millis)>,
+        session_timeout: Duration,
+        heartbeat: Duration,
+        now: Millis,
+    ) -> Self {
+        let grace = |heartbeats| {
+            let spent = session_timeout.saturating_sub(heartbeat * heartbeats);
+            Millis(now.0.saturating_sub(u64::try_from(spent.as_millis()).unwrap_or(u64::MAX)))
+        };
+        let mut sessions = Self::new(brokers, session_timeout, grace(GRACE_HEARTBEATS));
+        if let Some((former, heard)) = former
+            && let Some(at) = sessions.heard.get_mut(&former)
+        {
+            *at = heard.max(grace(GRACE_HEARTBEATS_OF_THE_FORMER));
+        }
+        sessions
     }
 
     /// A registration of the broker was granted, or a heartbeat of that life has come.
@@ -67,5 +94,36 @@ mod tests {
         sessions.forget(b);
         assert_eq!(sessions.next_deadline(), None);
         assert!(!sessions.is_live(a, Millis(0)));
+    }
+    #[test]
+    fn a_new_controller_gives_everybody_time_and_the_former_one_what_it_has_left() {
+        let (former, other) = (BrokerId(1), BrokerId(2));
+        let (session, heartbeat, now) =
+            (Duration::from_millis(700), Duration::from_millis(100), Millis(10_000));
+        let deadlines = |heard: Option<Millis>| {
+            let heard = heard.map(|at| (former, at));
+            let mut sessions = Sessions::taken_over([former, other], heard, session, heartbeat, now);
+            let first = sessions.next_deadline().map(|at| (at, sessions.expired(at)));
+            sessions.forget(former);
+            (first, sessions.next_deadline())
+        };
+        let others = Some(Millis(10_300));
+        // Silent for 400 ms, and for so long that its session was over before anybody could fence it.
+        assert_eq!(deadlines(Some(Millis(9_560))), (Some((Millis(10_260), vec![former])), others));
+        assert_eq!(deadlines(Some(Millis(9_000))), (Some((Millis(10_200), vec![former])), others));
+        // It handed over: nobody is in a hurry to find it dead.
+        assert_eq!(deadlines(Some(Millis(9_999))), (Some((Millis(10_300), vec![other])), others));
+        // Nobody led before.
+        assert_eq!(deadlines(None), (Some((Millis(10_300), vec![former, other])), others));
+        // A broker that is fenced gets no session by having led.
+        let sessions = Sessions::taken_over([other], Some((former, now)), session, heartbeat, now);
+        assert!(!sessions.is_live(former, now));
+    }
+
+    #[test]
+    fn a_short_session_is_not_made_longer() {
+        let (session, heartbeat) = (Duration::from_millis(150), Duration::from_millis(100));
+        let sessions = Sessions::taken_over([BrokerId(1)], None, session, heartbeat, Millis(1000));
+        assert_eq!(sessions.next_deadline(), Some(Millis(1150)));
     }
 }

@@ -22,7 +22,7 @@ impl Node {
 
     fn has_leader(&self, cx: Context) -> bool {
         let lately = |heard| cx.now.since(heard) < self.config.election_timeout;
-        self.is_leader() || (self.leader.is_some() && self.heard_leader.is_some_and(lately))
+        self.is_leader() || (self.leader.is_some() && self.heard_leader.is_some_and(|(_, at)| lately(at)))
     }
 
     /// First asks whether there would be votes, so that who would lose raises no epoch.

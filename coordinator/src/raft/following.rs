@@ -27,7 +27,7 @@ impl Node {
         if self.leader != Some(from) || !matches!(self.role, Role::Follower) {
             self.enter(self.epoch(), Some(from), cx, actions);
         }
-        self.heard_leader = Some(cx.now);
+        self.heard_leader = Some((from, cx.now));
         self.last_round = self.last_round.max(round);
         self.postpone(cx);
         true

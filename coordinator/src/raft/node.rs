@@ -60,8 +60,8 @@ pub struct Node {
     /// In this epoch the log was seen to be the leader's up to here, durable or not.
     pub(super) verified: Offset,
     pub(super) last_round: Round,
-    /// When a leader was last heard of: who hears of one wants no other.
-    pub(super) heard_leader: Option<Millis>,
+    /// Which other leader was heard last, and when: who hears of one wants no other.
+    pub(super) heard_leader: Option<(BrokerId, Millis)>,
     pub(super) deadline: Millis,
     pub(super) contact: usize,
 }
@@ -104,6 +104,11 @@ impl Node {
 
     pub fn leader(&self) -> Option<BrokerId> {
         self.leader
+    }
+
+    /// Who led before this node, and when it was last heard. Nobody, if this node led last.
+    pub fn last_leader(&self) -> Option<(BrokerId, Millis)> {
+        self.heard_leader
     }
 
     pub fn is_leader(&self) -> bool {
@@ -280,6 +285,7 @@ impl Node {
         }
         if let Role::Leader(leading) = std::mem::replace(&mut self.role, Role::Follower) {
             leading.fail_reads(actions);
+            self.heard_leader = None;
         }
         self.leader = leader;
         self.postpone(cx);

@@ -42,6 +42,29 @@ fn what_a_majority_has_survives_its_leader() {
     assert_eq!(world.node(leader).high_watermark(), world.committed_end());
 }
 
+/// A controller that is new to it ends the session of the one before by when that was last heard.
+#[test]
+fn who_leads_knows_when_the_leader_before_was_heard_last() {
+    let mut world = World::new(3, 3, 2);
+    let old = world.leader();
+    assert_eq!(world.node(old).last_leader(), None, "nobody led before");
+    world.run_for(ELECTION_MS);
+    world.crash(old);
+    let silent_since = world.now;
+    let new = world.leader();
+    let (who, heard) = world.node(new).last_leader().unwrap();
+    assert_eq!(who, old);
+    assert!(
+        heard <= silent_since && silent_since.since(heard).as_millis() < u128::from(ELECTION_MS),
+        "{heard:?}"
+    );
+    // It leads once more, and nobody but itself led in between.
+    world.cut_off(new);
+    world.run_for(3 * ELECTION_MS);
+    assert!(!world.node(new).is_leader());
+    assert_eq!(world.node(new).last_leader(), None);
+}
+
 #[test]
 fn a_leader_without_a_majority_gives_up_and_what_it_wrote_goes() {
     let mut world = World::new(3, 3, 3);
