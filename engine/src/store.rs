@@ -20,7 +20,7 @@ use crate::{
     journal::{Journal, Life},
     log::{
         AppendError, Appended, Durability, LogConfig, SharedLog,
-        open::{OpenError, open_log},
+        open::{self, OpenError, open_log},
         read::{ReadBatches, ReadError, ReadRange},
     },
     properties::names,
@@ -179,6 +179,11 @@ impl<D: Disk> Store<D> {
             closing: Cell::new(false),
             counts: figures::Counts::default(),
         }))
+    }
+
+    /// How many logs may be opened at a time.
+    pub fn logs_at_once(&self) -> usize {
+        open::at_once(self.cache.pages())
     }
 
     /// Opens a log that recovery left clean, or begins an empty one: nothing touches the disk for that.

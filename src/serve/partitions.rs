@@ -22,9 +22,6 @@ use rt::oneshot::Rx;
 use super::{process::Process, removals::Removals};
 use crate::config::log_config;
 
-/// Logs that are opened at a time: opening is mostly waiting for small files.
-const OPENING_MAX: usize = 64;
-
 pub struct Partitions<D: Disk> {
     shard: ShardId,
     shard_count: u16,
@@ -155,7 +152,7 @@ impl<D: Disk> Partitions<D> {
         wanted: Wanted,
         opening: &mut VecDeque<Rx<()>>,
     ) {
-        if opening.len() >= OPENING_MAX
+        if opening.len() >= self.store.logs_at_once()
             && let Some(oldest) = opening.pop_front()
         {
             oldest.await;

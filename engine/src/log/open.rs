@@ -13,7 +13,10 @@ use model::{
     BatchView, Offset, Timestamp, TopicPartition,
     batch::{HEADER_BYTES, crc32c},
 };
-use rt::{notify::Notify, pages::BLOCK};
+use rt::{
+    notify::Notify,
+    pages::{BLOCK, PAGE_MAX, PagePool},
+};
 
 use super::{
     Ends, Log, LogConfig, LogState, SharedLog, cleaning::Cleaning, lifecycle::remove_if_there,
@@ -33,6 +36,10 @@ use crate::{
     },
 };
 
+/// Logs that may be opened, or made whole, at a time: mostly they wait for small files.
+const AT_ONCE_MAX: usize = 64;
+/// What one may hold of the pool's pages meanwhile, generously.
+const BYTES_EACH: usize = 4 * PAGE_MAX;
 /// Side files above this are not believed.
 const SIDE_FILE_BYTES_MAX: usize = 256 << 20;
 
@@ -50,6 +57,11 @@ pub enum OpenError {
     Read(#[from] ReadError),
     #[error("{0}")]
     Swap(#[from] SwapError),
+}
+
+/// So many logs at a time leave the pool enough for each of them.
+pub(crate) fn at_once(pages: &PagePool) -> usize {
+    (pages.budget_bytes() / BYTES_EACH).clamp(1, AT_ONCE_MAX)
 }
 
 pub(crate) async fn open_log<D: Disk>(

@@ -1,15 +1,9 @@
 //! Many logs at once: making one whole is mostly waiting for small files.
 
 use model::TopicPartition;
-use rt::pages::PAGE_MAX;
 
 use super::{Recovery, RecoveryError, Restored};
-use crate::{concurrent::for_each_bounded, disk::Disk};
-
-/// Logs at a time.
-const LOGS_MAX: usize = 64;
-/// What one may hold of the pool's pages, generously.
-const LOG_BYTES: usize = 4 * PAGE_MAX;
+use crate::{concurrent::for_each_bounded, disk::Disk, log::open};
 
 impl<D: Disk> Recovery<D> {
     /// `restore` for each of them, by id and name of the topic; what became of them, in the same order. `progress` is told how
@@ -19,7 +13,7 @@ impl<D: Disk> Recovery<D> {
         logs: &[(TopicPartition, String)],
         mut progress: impl FnMut(usize),
     ) -> Vec<Result<Restored, RecoveryError>> {
-        let at_once = (self.pages.budget_bytes() / LOG_BYTES).clamp(1, LOGS_MAX);
+        let at_once = open::at_once(&self.pages);
         let mut restored = Vec::with_capacity(logs.len());
         for some in logs.chunks(at_once * 4) {
             let some = some.iter().collect();
