@@ -76,7 +76,7 @@ macro_rules! bugs {
 bugs! {
     acknowledgements_of_what_was_received: Bug::AcknowledgesReceived, among 6100..6150;
     cuts_to_the_high_watermark: Bug::CutsToHigh, among 1..50;
-    frames_of_other_epochs: Bug::IgnoresEpochs, among 380..430;
+    frames_of_other_epochs: Bug::IgnoresEpochs, among 860..910;
     let_in_before_the_epoch_begins: Bug::LetsInEarly, among 440..490;
     a_mark_that_moves_below_the_minimum: Bug::MovesBelowMinimum, among 30..80;
     acknowledgements_of_another_life: Bug::CountsOldLives, among 550..600;
